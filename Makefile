@@ -8,7 +8,8 @@ DEV_STAMP := $(VENV)/dev-$(firstword $(shell cksum < requirements-dev.txt))
 NODE_STAMP := tests/js/node_modules/.done-$(firstword $(shell cksum < tests/js/package-lock.json))
 # Some systems ship Python without ensurepip: then the pip outside installs into the environment.
 PIP = $(shell $(BIN)/python -m pip --version >/dev/null 2>&1 && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
-INSTALL = $(PIP) install --quiet --disable-pip-version-check --no-input --require-hashes
+# Shows how far pip is, and its last lines if it fails.
+INSTALL = $(BIN)/python -m pxbin_site.processes.install_progress $(PIP) install --progress-bar off --disable-pip-version-check --no-input --require-hashes
 NPM = $(BIN)/python -m tests.support.npm
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --system-certs
 # Else every process of the tests compiles all modules again.
@@ -20,7 +21,7 @@ QUICK_PARALLEL = -n auto --dist worksteal
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check proof bench audit lock format clean coverage
+.PHONY: help run test quick check proof bench audit dist lock format clean coverage
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -66,6 +67,9 @@ env-example: $(RUN_STAMP) ## Generate .env.example from the settings (pxbin_site
 translation-table: $(DEV_STAMP) ## Generate docs/translation.md from the SDKs' types and the code
 	@$(BIN)/python -m tests.support.feature_table
 
+dist: $(DEV_STAMP) ## Build dist/pxbin.pyz: the gateway in one file, for this platform and version of Python
+	@$(BIN)/python .ci/single_file.py
+
 lock: $(DEV_STAMP) ## Pin the newest allowed dependencies, with hashes and without host names
 	@$(LOCK) --upgrade --output-file requirements.txt requirements.in
 	@$(LOCK) --upgrade --output-file requirements-dev.txt --constraints requirements.txt requirements-dev.in
@@ -74,16 +78,17 @@ clean: ## Remove the virtual environment, the npm packages and the caches; the d
 	@rm -rf $(VENV) tests/js/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(BIN)/python:
+	@echo "Making the virtual environment $(VENV)"
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; make PYTHON=/path/to/it says where it is" if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(VENV)
 
 $(RUN_STAMP): | $(BIN)/python
-	@echo "Installing what requirements.txt pins into $(VENV) (once)"
+	@echo "Installing what requirements.txt pins into $(VENV): once, one to three minutes"
 	@$(INSTALL) -r requirements.txt
 	@rm -f $(VENV)/run-* && touch $@
 
 $(DEV_STAMP): | $(BIN)/python
-	@echo "Installing what requirements-dev.txt pins into $(VENV) (once)"
+	@echo "Installing what requirements-dev.txt pins into $(VENV): once, two to four minutes"
 	@$(INSTALL) -r requirements-dev.txt
 	@rm -f $(VENV)/dev-* $(RUN_STAMP) && touch $@ $(RUN_STAMP)
 

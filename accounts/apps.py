@@ -2,8 +2,6 @@
 
 from django.apps import AppConfig
 
-from accounts.common import change_origin
-
 
 class AccountsConfig(AppConfig):
     """Configuration of the app."""
@@ -12,5 +10,7 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Note who changes rows."""
-        change_origin.connect()
+        """Let histories name their actors."""
+        from accounts import change_log
+
+        change_log.connect()

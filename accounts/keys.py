@@ -20,7 +20,8 @@ import msgspec
 from django.db.models import F
 from django.utils import timezone
 
-from accounts import cache_revisions
+from accounts import budget_entries, cache_revisions
+from accounts.budget_entries import BudgetEntry, BudgetIndex
 from accounts.common import wildcards
 from accounts.common.gateway_config import config
 from accounts.common.key_kinds import PREFIXES, KeyKind
@@ -63,8 +64,15 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     allowed_models: tuple[str, ...] | None = None
     may_choose_upstream: bool = False
     is_active: bool = True
+    budgets: tuple[BudgetEntry, ...] = ()
+    is_limited: bool = False
+    """Whether it has a limit or a budget; follows from the other fields."""
     tags: dict[str, str] = {}
     """The declared tags in its metadata."""
+
+    def __post_init__(self) -> None:
+        limits = (self.rate_limit, self.token_limit, self.concurrency_limit)
+        msgspec.structs.force_setattr(self, "is_limited", bool(self.budgets) or any(limit is not None for limit in limits))
 
 
 class ManagementKeyRefused(Exception):  # noqa: N818  (the name says what happened)
@@ -130,9 +138,11 @@ class _KeyCache:
         """Whether all keys of the table are cached."""
         self.requested: set[str] = set()
         """Hashes that requests wait for."""
+        self.budgets = BudgetIndex()
 
     def refresh(self) -> None:
         """Read the most recently used keys. If these are not all keys, one half of the cache is kept for keys in use here."""
+        self.budgets = budget_entries.load()
         newest = ApiKey.objects.order_by("-is_active", F("last_used_at").desc(nulls_last=True), "-created_at")
         fresh = _read(newest[: CACHED_KEYS + 1])
         self.is_complete = len(fresh) <= CACHED_KEYS
@@ -181,8 +191,9 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
     is_active: bool,
     metadata: dict[str, Any],
 ) -> Key:
+    key_id = str(row_id)
     return Key(
-        id=str(row_id),
+        id=key_id,
         prefix=prefix,
         name=name,
         owner=owner or "",
@@ -193,6 +204,7 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
         allowed_models=None if allowed_models is None else tuple(allowed_models),
         may_choose_upstream=may_choose_upstream,
         is_active=is_active,
+        budgets=_cache.budgets.of_key(key_id, owner or ""),
         tags=_tags(metadata),
     )
 
@@ -207,6 +219,16 @@ client_key_use, management_key_use = LastUse(ApiKey), LastUse(ManagementKey)
 _cache = _KeyCache()
 cache_revisions.on_change("keys", _cache.refresh)
 cache_revisions.on_poll(_cache.read_requested)
+
+
+def budgets_of(key: Key) -> tuple[BudgetEntry, ...]:
+    """The budgets of a key, or for a request without one those of all requests. From memory."""
+    return key.budgets if key.id else _cache.budgets.for_all
+
+
+def all_budgets() -> tuple[BudgetEntry, ...]:
+    """Every budget that is in memory."""
+    return _cache.budgets.entries
 
 
 def cached_key(token: str) -> Key | None:

@@ -1,143 +1,40 @@
-"""Client keys and management keys, and the revision counters by which processes notice changes."""
+"""Client keys and management keys, owners and pools of keys, budgets."""
 
 from __future__ import annotations
 
-import functools
 import uuid
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models, transaction
-from django.dispatch import Signal
+from django.db.models.signals import m2m_changed
+from django.dispatch import receiver
 from simple_history.models import HistoricalRecords
 
 from accounts.common.model_fields import NameField, ObjectField, json_object, strings
+from accounts.revised import Revised, RevisedQuerySet, Revision, revised
 
-revised = Signal()
-"""Sent with ``name`` in the writing process once a change that bumped the revision ``name`` is committed."""
+__all__ = [
+    "LIMITS", "ApiKey", "Budget", "BudgetMode", "IssuedKey", "KeyDefaults", "ManagementKey", "Owner", "Period", "Permission", "Pool",
+    "Revised", "RevisedQuerySet", "Revision", "known_permissions", "read_only", "require_shared_counts", "revised",
+]  # fmt: skip
 
-
-class RevisionManager(models.Manager["Revision"]):
-    """The only writer of revisions."""
-
-    def bump(self, name: str) -> None:
-        """Add one to a counter inside the caller's transaction, and send :data:`revised` when that commits."""
-        if not self.filter(pk=name).update(number=models.F("number") + 1):
-            self.get_or_create(pk=name)
-            self.filter(pk=name).update(number=models.F("number") + 1)
-        # robust: the write is committed; a refresh that fails is logged, and the watcher's next poll tries it again.
-        transaction.on_commit(functools.partial(revised.send, sender=Revision, name=name), robust=True)
+LIMITS = ("rate_limit", "token_limit", "concurrency_limit")
+"""The columns of limits that a key or the defaults for new keys have."""
+UNSHARED = (
+    "This gateway runs {} web processes without Redis, which cannot count limits and budgets together: set PXBIN_REDIS_URL, or "
+    "PXBIN_WEB_PROCESSES=1."
+)
 
 
-class Revision(models.Model):
-    """The number of changes of a group of tables: ``keys``, ``catalogue`` or ``prices``.
-
-    It is incremented in the transaction of the change, so a reader that sees the new number also sees the change.
-    """
-
-    name = models.CharField(max_length=32, primary_key=True)
-    number = models.BigIntegerField(default=0)
-
-    objects = RevisionManager()
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.number}"
-
-
-class RevisedQuerySet(models.QuerySet[Any]):
-    """A query set whose bulk writes count as changes, except those to the model's ``unrevised`` columns alone."""
-
-    def update(self, **values: Any) -> int:
-        """Update rows and bump the revision with them."""
-        revised_model: type[Revised] = self.model
-        if set(values) <= revised_model.unrevised:
-            return super().update(**values)
-        with transaction.atomic():
-            Revision.objects.bump(revised_model.revision)
-            return super().update(**values)
-
-    update.alters_data = True  # type: ignore[attr-defined]
-
-    def bulk_create(self, objs: Any, *args: Any, **options: Any) -> list[Any]:
-        """Insert rows and bump the revision with them."""
-        with transaction.atomic():
-            Revision.objects.bump(self.model.revision)
-            return super().bulk_create(objs, *args, **options)
-
-    def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete rows and bump the revision with them."""
-        with transaction.atomic():
-            Revision.objects.bump(self.model.revision)
-            return super().delete()
-
-    delete.alters_data = True  # type: ignore[attr-defined]
-    delete.queryset_only = True  # type: ignore[attr-defined]
-
-
-class Revised(models.Model):
-    """Base of the tables that processes cache: every write bumps the counter ``revision`` in the same transaction.
-
-    The counter is always written first, so that concurrent writers wait for each other there and cannot deadlock.
-    ``unrevised``: the columns that are not cached; an update of these alone does not bump the counter.
-    """
-
-    revision: ClassVar[str]
-    unrevised: ClassVar[frozenset[str]] = frozenset()
-
-    created_at = models.DateTimeField(auto_now_add=True, editable=False)
-    updated_at = models.DateTimeField(auto_now=True, editable=False)
-
-    objects = RevisedQuerySet.as_manager()
-
-    class Meta:
-        abstract = True
-
-    loaded_values: dict[str, Any] | None = None
-    """The columns as they were read from the database or last saved; ``None`` before the first save."""
-
-    def save(self, *args: Any, **options: Any) -> None:
-        """Save the row and bump the revision, both or neither. Only changed columns of an existing row are written.
-
-        Other processes may have written other columns meanwhile (a disabled credential, a cooldown), which must not be undone.
-        """
-        if self.loaded_values is not None and not args and not options.keys() & {"update_fields", "force_insert"}:
-            options["update_fields"] = _changed(self.loaded_values, _columns(self))
-        with transaction.atomic():
-            Revision.objects.bump(self.revision)
-            super().save(*args, **options)
-        self.loaded_values = _columns(self)
-
-    def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
-        """Delete the row with its dependent rows and bump the revision, both or neither."""
-        with transaction.atomic():
-            Revision.objects.bump(self.revision)
-            return super().delete(*args, **options)
-
-    @classmethod
-    def from_db(cls, *args: Any, **options: Any) -> Self:
-        """Note the columns as they were read."""
-        row = super().from_db(*args, **options)
-        row.loaded_values = _columns(row)
-        return row
-
-    def refresh_from_db(self, *args: Any, **options: Any) -> None:
-        """Note the columns as they were read."""
-        super().refresh_from_db(*args, **options)
-        self.loaded_values = _columns(self)
-
-
-def _columns(row: Revised) -> dict[str, Any]:
-    """The values of the loaded columns; deferred ones are left out."""
-    loaded = row.__dict__
-    return {field.attname: loaded[field.attname] for field in row._meta.concrete_fields if field.attname in loaded}  # noqa: SLF001  (documented)
-
-
-def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """The columns to write: those that differ, all JSON columns (they may have been changed in place), and the time of the change."""
-    changed = {name for name, value in now.items() if isinstance(value, dict | list) or name not in before or before[name] != value}
-    return sorted(changed | {"updated_at"})
+def require_shared_counts() -> None:
+    """Raise ValidationError with the code ``conflict`` if several web processes of this gateway have no Redis."""
+    processes = settings.PXBIN.web_processes
+    if processes > 1 and not settings.PXBIN.redis_url:
+        raise ValidationError(UNSHARED.format(processes), code="conflict")
 
 
 class Permission(StrEnum):
@@ -214,6 +111,44 @@ class Owner(Revised):
         return owner
 
 
+class Pool(Revised):
+    """A group of keys with common budgets. Created when a key or a budget first names it."""
+
+    revision = "keys"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = NameField(max_length=200, unique=True)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+    @classmethod
+    def named(cls, name: str) -> Pool:
+        """The pool of a name, which is created if there is none yet."""
+        pool: Pool
+        pool, _ = cls.objects.get_or_create(name=name)
+        return pool
+
+
+class Period(models.TextChoices):
+    """The periods of budgets, in UTC; weeks begin on Monday."""
+
+    DAILY = "daily", "Day"
+    WEEKLY = "weekly", "Week"
+    MONTHLY = "monthly", "Month"
+    TOTAL = "total", "For ever"
+
+
+class BudgetMode(models.TextChoices):
+    """What happens when a budget is used up."""
+
+    HARD = "hard", "Requests are refused"
+    SOFT = "soft", "Requests are only counted"
+
+
 class ApiKey(IssuedKey):
     """A client key (``pxb_…``) for the model endpoints."""
 
@@ -228,6 +163,7 @@ class ApiKey(IssuedKey):
     allowed_models = models.JSONField(
         null=True, blank=True, validators=[strings], help_text="Model names; * stands for any text. null: every model; []: none."
     )
+    pools = models.ManyToManyField(Pool, blank=True, related_name="keys", help_text="Pools whose budgets the key shares.")
     may_choose_upstream = models.BooleanField(default=False, help_text="Requests may name their upstream in the header X-Pxbin-Upstream.")
 
     history = HistoricalRecords(excluded_fields=["key_hash", "last_used_at"])
@@ -235,6 +171,98 @@ class ApiKey(IssuedKey):
     class Meta:
         verbose_name = "API key"
         ordering = ("-created_at", "-id")
+
+    def clean(self) -> None:
+        """Raise ValidationError for limits that the processes cannot count together."""
+        super().clean()
+        if any(getattr(self, name) is not None for name in LIMITS):
+            require_shared_counts()
+
+
+@receiver(m2m_changed, sender=ApiKey.pools.through)
+def _bump_for_members(action: str, **_: Any) -> None:
+    """Keys hold the budgets of their pools."""
+    if action in ("post_add", "post_remove", "post_clear"):
+        with transaction.atomic():
+            Revision.objects.bump(ApiKey.revision)
+
+
+class Budget(Revised):
+    """The most that a key, an owner, a pool or all requests may cost in a period. All budgets of a request must admit it."""
+
+    class Scope(models.TextChoices):
+        """Whose costs a budget counts."""
+
+        KEY = "key", "One key"
+        OWNER = "owner", "All keys of an owner"
+        POOL = "pool", "All keys of a pool"
+        GLOBAL = "global", "All requests"
+
+    revision = "keys"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    scope = models.CharField(max_length=8, choices=Scope.choices, default=Scope.KEY)
+    key = models.ForeignKey(ApiKey, models.CASCADE, null=True, blank=True, related_name="budgets")
+    owner = models.ForeignKey(Owner, models.CASCADE, null=True, blank=True, related_name="budgets")
+    pool = models.ForeignKey(Pool, models.CASCADE, null=True, blank=True, related_name="budgets")
+    amount_usd = models.DecimalField("amount", max_digits=19, decimal_places=12, validators=[MinValueValidator(0)], help_text="USD.")
+    period = models.CharField(max_length=8, choices=Period.choices, default=Period.TOTAL)
+    mode = models.CharField(max_length=4, choices=BudgetMode.choices, default=BudgetMode.HARD)
+
+    class Meta:
+        ordering = ("created_at", "id")
+
+    def __str__(self) -> str:
+        return f"{self.subject}, {self.get_period_display().lower()}"
+
+    @property
+    def subject(self) -> str:
+        """Whose costs are counted: `key laptop`, `owner anna`, `pool agents`, `all requests`."""
+        subjects = {"key": self.key and self.key.name, "owner": self.owner, "pool": self.pool}
+        return "all requests" if self.scope == self.Scope.GLOBAL else f"{self.scope} {subjects[self.scope] or 'unnamed'}"
+
+    def clean(self) -> None:
+        """Raise ValidationError unless exactly the column that the scope names is set."""
+        named = {name for name in ("key", "owner", "pool") if getattr(self, name) is not None}  # also a new key
+        needed = set() if self.scope == self.Scope.GLOBAL else {self.scope}
+        if named != needed:
+            raise ValidationError(
+                f"A budget of scope {self.scope} needs {' and '.join(needed) or 'no key, owner or pool'}"
+                + (f", without {' and '.join(sorted(named - needed))}." if named - needed and needed else ".")
+            )
+        require_shared_counts()
+
+
+class KeyDefaults(Revised):
+    """The limits and the budget of new keys that name none themselves: one row, or none."""
+
+    revision = "keys"
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    rate_limit = models.PositiveIntegerField("requests per minute", null=True, blank=True, validators=[MinValueValidator(1)])
+    token_limit = models.PositiveIntegerField("tokens per minute", null=True, blank=True, validators=[MinValueValidator(1)])
+    concurrency_limit = models.PositiveIntegerField("concurrent requests", null=True, blank=True, validators=[MinValueValidator(1)])
+    budget_usd = models.DecimalField(
+        "budget", max_digits=19, decimal_places=12, null=True, blank=True, validators=[MinValueValidator(0)], help_text="USD."
+    )
+    budget_period = models.CharField(max_length=8, choices=Period.choices, default=Period.TOTAL)
+    budget_mode = models.CharField(max_length=4, choices=BudgetMode.choices, default=BudgetMode.HARD)
+
+    class Meta:
+        verbose_name, verbose_name_plural = "defaults for new keys", "defaults for new keys"
+
+    def __str__(self) -> str:
+        return "Defaults for new keys"
+
+    def clean(self) -> None:
+        """Raise ValidationError for limits that the processes cannot count together."""
+        if any(getattr(self, name) is not None for name in (*LIMITS, "budget_usd")):
+            require_shared_counts()
+
+    @classmethod
+    def current(cls) -> KeyDefaults:
+        """The row, or one without limits."""
+        return cls.objects.filter(pk=1).first() or cls()
 
 
 class ManagementKey(IssuedKey):

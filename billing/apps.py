@@ -10,9 +10,11 @@ class BillingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the signals by which new models get prices, and those that record runs of scheduled tasks."""
-        from billing import job_runs
+        """Connect the signals by which new models get prices."""
+        from accounts.limits import ledger
+        from billing import job_runs, spend
         from billing.pricing import receivers
 
         receivers.connect()
         job_runs.connect()
+        ledger.set_ledger(spend.spent, spend.unwritten, spend.over_budget)

@@ -5,6 +5,7 @@ SQLite stores Django's own DecimalField as floating point, where the sum of a th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -58,3 +59,23 @@ class MoneyField(Field):
     def formfield(self, **kwargs: Any) -> forms.Field | None:
         """A form field for a decimal number that is not negative."""
         return super().formfield(**{"form_class": forms.DecimalField, "min_value": Decimal(0), "decimal_places": DIGITS, **kwargs})
+
+
+_MICRO = 1_000_000
+
+
+def exact_sums(column: str) -> dict[str, models.Aggregate]:
+    """Aggregates for `annotate` that sum an amount of any size: `<column>_micro` and `<column>_rest` for :func:`exact_sum`.
+
+    A sum of pico-dollars in 64 bits, which is what SQLite has, would end at 9.2 million USD.
+    """
+    parts = {"micro": f"(%(expressions)s / {_MICRO})", "rest": f"(%(expressions)s %%%% {_MICRO})"}
+    return {
+        f"{column}_{name}": models.Sum(models.Func(models.F(column), template=template, output_field=models.BigIntegerField()))
+        for name, template in parts.items()
+    }
+
+
+def exact_sum(row: Mapping[str, Any], column: str) -> Decimal:
+    """The amount of a row with the aggregates of :func:`exact_sums`; 0 if there was nothing to sum."""
+    return from_pico(int(row[f"{column}_micro"] or 0) * _MICRO + int(row[f"{column}_rest"] or 0))

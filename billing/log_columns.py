@@ -128,6 +128,7 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     reported_cost: Annotated[PicoDollars | None, column("USD that the upstream reported; null if it reported none.")] = None
     price_id: Annotated[Uuid | None, column("The price that the cost was computed with.")] = None
     price_version: Annotated[str, column("The version of the price data that the cost was computed with.", max_length=64)] = ""
+    over_budget: Annotated[bool, column("Whether a soft budget had no room for the request.")] = False
     request_metadata: Annotated[dict[str, Any] | None, column("What translation dropped or changed.")] = None
     routing: Annotated[
         list[Any] | dict[str, Any] | None,

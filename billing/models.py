@@ -194,6 +194,7 @@ class RequestLog(LogModel):
             models.Index(fields=("upstream_id", "-timestamp"), name="log_by_upstream"),
             models.Index(fields=("outcome", "-timestamp"), name="log_by_outcome"),
             models.Index(fields=("request_id",), name="log_by_request_id"),
+            models.Index(fields=("-timestamp",), condition=models.Q(over_budget=True), name="log_over_budget"),
             models.Index(Lower("request_id"), name="log_by_any_case_id"),
             models.Index(Lower("response_id"), name="log_by_response_id", condition=~models.Q(response_id="")),
             models.Index(fields=("session_id", "-timestamp"), name="log_by_session"),

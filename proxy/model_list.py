@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from proxy.translation.dialects.client_api import ClientApi, ModelInfo
-from upstreams.catalog.snapshot import ModelEntry
+from upstreams.catalog.snapshot import ModelEntry, ResolvedModel
 from upstreams.routing import context_windows
 
 
@@ -28,9 +28,9 @@ def model_info(model: ModelEntry, name: str, *, resolved: str = "") -> ModelInfo
     )
 
 
-def model_infos(models: Iterable[ModelEntry], client: ClientApi, headers: Mapping[str, str]) -> list[ModelInfo]:
-    """The models under their own names; for a client with a picker, also under the names that it accepts, after all own names."""
-    infos = [model_info(model, model.name) for model in models]
+def model_infos(models: Iterable[ResolvedModel], client: ClientApi, headers: Mapping[str, str]) -> list[ModelInfo]:
+    """The models under their requested names; for a client with a picker, also under the names that it accepts, after all others."""
+    infos = [model_info(resolved.model, resolved.requested) for resolved in models]
     if not client.is_agent(headers):
         return infos
     names = {info.name for info in infos}

@@ -27,6 +27,7 @@ from proxy.translation.errors import ClientMistake, GatewayError
 from proxy.translation.json_wire import Envelope
 from proxy.translation.untranslated import bodies
 from upstreams.catalog import snapshot
+from upstreams.catalog.reachable_names import reachable_names
 from upstreams.monitoring import listed_windows
 from upstreams.routing import plan
 
@@ -190,15 +191,15 @@ def _no_object(noun: str, object_id: str) -> ClientMistake:
 
 
 async def models(http: HttpRequest, prefix: str = "") -> JsonResponse:
-    """``GET /v1/models``: the models that the client's key may use, in the client's dialect; patterns are not listed.
+    """``GET /v1/models``: the models that the client's key may use, in the client's dialect; of patterns, the names that they reach.
 
     Without a key it lists the models that need none, if there are any.
     """
     dialect = dialect_of(http.path, http.headers)
     try:
         key = await _key_or_anonymous(http)
-        listed = [model for model in snapshot.current().listed(prefix) if admission.may_list(key, model)]
-        await listed_windows.refresh(listed)
+        listed = [resolved for resolved in reachable_names(snapshot.current(), prefix) if admission.may_use_model(key, resolved)]
+        await listed_windows.refresh(resolved.model for resolved in listed)
         return _json(dialect.client.encode_models(model_list.model_infos(listed, dialect.client, http.headers), _query(http)))
     except GatewayError as error:
         return _refusal(http, dialect, error)

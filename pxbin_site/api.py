@@ -11,19 +11,24 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.utils.datastructures import MultiValueDict
 from django.utils.log import log_response
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 from ninja.renderers import JSONRenderer
 
+from accounts.api.audit import router as audit_router
 from accounts.api.authentication import ManagementAuth, ManagementBearer
+from accounts.api.budgets import defaults_router, owners_router
+from accounts.api.budgets import router as budgets_router
 from accounts.api.keys import open_router
 from accounts.api.keys import router as keys_router
-from accounts.common.api_envelope import ApiError, error_envelope
-from accounts.common.api_schema import BODY_NAMES, IGNORED_NAMES, LISTED_MODELS
+from accounts.common.api_envelope import ApiError, error_envelope, require
+from accounts.common.api_schema import BODY_NAMES, IGNORED_NAMES, LISTED_MODELS, WARNING
 from accounts.common.database_errors import READ_ONLY, ReadOnlyError
 from accounts.keys import ManagementKeyRefused
+from billing.api.log_export import router as log_export_router
 from billing.api.logs import router as logs_router
 from billing.api.models import router as models_router
 from billing.api.prices import router as prices_router
@@ -43,6 +48,12 @@ LONGEST_HEADER = 1000
 class StorableJsonParser(Parser):
     """Parses bodies into text that every database can store: NUL characters are removed, lone surrogates become U+FFFD."""
 
+    def parse_querydict(self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest) -> dict[str, Any]:
+        """The parameters of a query. Raises :class:`ApiError` for one that is given more than once: no operation takes a list."""
+        for name, values in data.lists():
+            require(len(values) == 1 or name in list_fields, f"{ascii(name)[1:-1]}: given more than once")
+        return super().parse_querydict(data, list_fields, request)
+
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
         """The JSON object at the start of the body; what follows it is ignored, as in the original pxbin. Raises ValueError."""
         body, _ = json.JSONDecoder().raw_decode(request.body.decode().lstrip())
@@ -61,7 +72,7 @@ class LineRenderer(JSONRenderer):
 
 
 class ManagementAPI(NinjaAPI):
-    """Adds two headers: `X-Pxbin-Ignored` names unknown body fields and query parameters, `X-Pxbin-Warning` unknown models."""
+    """Adds two headers: `X-Pxbin-Ignored` names unknown body fields and query parameters, `X-Pxbin-Warning` what does not exist."""
 
     def create_response(self, request: HttpRequest, data: Any, **options: Any) -> HttpResponse:
         """A response with the headers that apply to its request."""
@@ -69,7 +80,7 @@ class ManagementAPI(NinjaAPI):
         if ignored := {**request.META.get(IGNORED_NAMES, {}), **_ignored_parameters(request)}:
             hints = ", ".join(_with_similar_name(name, accepted) for name, accepted in ignored.items())
             response.headers["X-Pxbin-Ignored"] = hints[:LONGEST_HEADER]
-        if response.status_code < 400 and (warning := _unknown_models(request)):
+        if response.status_code < 400 and (warning := request.META.get(WARNING) or _unknown_models(request)):
             response.headers["X-Pxbin-Warning"] = warning[:LONGEST_HEADER]
         return response
 
@@ -130,13 +141,18 @@ api = ManagementAPI(
 )
 api.add_router("", open_router, auth=None)
 api.add_router("/keys", keys_router)
+api.add_router("/key-defaults", defaults_router)
+api.add_router("/owners", owners_router)
+api.add_router("/budgets", budgets_router)
 api.add_router("/upstreams", upstreams_router)
 api.add_router("/presets", presets_router)
 api.add_router("/models", models_router)
 api.add_router("/routes", routes_router)
 api.add_router("/credentials", credentials_router)
 api.add_router("/prices", prices_router)
+api.add_router("/logs/export", log_export_router)  # before the path with an id, which it would match too
 api.add_router("/logs", logs_router)
+api.add_router("/audit", audit_router)
 api.add_router("/stats", stats_router)
 
 

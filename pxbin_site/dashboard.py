@@ -1,29 +1,32 @@
-"""The start page: first steps, the requests of the last 24 hours, and issues that need attention."""
+"""The start page: first steps, the figures of a period, and issues that need attention."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
+import time
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
-from django.db.models import Count, Q, Sum
+from django.conf import settings
+from django.db.models import Count, Q
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 
 from accounts.models import ApiKey
-from billing.admin.formatting import NONE, OUTCOME_LEVELS, dollars, rounded_dollars
+from billing.admin import start_figures
 from billing.models import RequestLog
-from billing.outcomes import Outcome
+from billing.reports.breakdowns import Group
+from billing.request_log.journal import SPOOL_DIRECTORY
+from billing.request_log.spool import Spool
 from upstreams.admin import status
 from upstreams.echo import URL_PREFIX
 from upstreams.models import Route, Upstream
 from upstreams.routing import live_state
 
-MAX_COUNTED = 10_000
-"""Limit of the requests that are counted: the newest ones, read through an index."""
 MAX_ISSUES = 10
+BACKLOG_SECONDS = 15
+"""The age of a segment of the journal from which on it is an issue: usually it is written within a second."""
 
 
 class Step(NamedTuple):
@@ -53,12 +56,18 @@ class Issue(NamedTuple):
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the values of the start page to the context of its template (unfold's DASHBOARD_CALLBACK)."""
     has_permission = request.user.has_perm
+    first_steps = [step for step in steps() if has_permission(step.permission)]
+    problems = list(islice(issues(), MAX_ISSUES)) if has_permission("upstreams.view_upstream") else None
+    figures = start_figures.figures_of(request) if has_permission("billing.view_requestlog") else None
+    if problems is not None and figures is not None:
+        problems = [*backlog(), *unpriced_models(figures["unpriced"]), *problems][:MAX_ISSUES]
     return {
         **context,
         "title": "Start",
-        "steps": [step for step in steps() if has_permission(step.permission)],
-        "day": last_day() if has_permission("billing.view_requestlog") else None,
-        "issues": list(islice(issues(), MAX_ISSUES)) if has_permission("upstreams.view_upstream") else None,
+        "steps": first_steps,
+        "is_set_up": all(step.done for step in first_steps),
+        "figures": figures,
+        "issues": problems,
     }
 
 
@@ -105,34 +114,26 @@ def steps() -> list[Step]:
     ]
 
 
-def last_day() -> dict[str, Any]:
-    """Outcomes and cost of the last 24 hours, of at most :data:`MAX_COUNTED` requests: one query."""
-    newest = RequestLog.objects.since(timezone.now() - timedelta(hours=24)).newest_first().values("pk")[:MAX_COUNTED]
-    rows = RequestLog.objects.filter(pk__in=newest).values("outcome").annotate(number=Count("pk"), spent=Sum("cost"), priced=Count("cost"))
-    by_outcome = {row["outcome"]: row for row in rows.order_by("outcome")}
-    total = sum(row["number"] for row in by_outcome.values())
-    upstream_rows = [row for outcome, row in by_outcome.items() if outcome != Outcome.REJECTED]
-    unknown = sum(row["number"] - row["priced"] for row in upstream_rows)
-    costs = [row["spent"] for row in by_outcome.values() if row["spent"] is not None]
-    spent = sum(costs) if costs else None
-    log = reverse("admin:billing_requestlog_changelist")
-    return {
-        "total": f"{total:,}" + ("+" if total >= MAX_COUNTED else ""),
-        "is_part": total >= MAX_COUNTED,
-        "outcomes": [
-            {
-                "word": outcome,
-                "level": OUTCOME_LEVELS[outcome],
-                "number": f"{by_outcome[outcome]['number'] if outcome in by_outcome else 0:,}",
-                "url": f"{log}?period=24h&outcome__exact={outcome}",
-            }
-            for outcome in Outcome
-        ],
-        "cost": rounded_dollars(spent) if spent is not None else NONE if not unknown else "unknown",
-        "cost_exactly": dollars(spent),
-        "unknown": unknown,
-        "url": f"{log}?period=24h",
-    }
+def unpriced_models(groups: Iterable[Group]) -> Iterator[Issue]:
+    """Models whose requests have no price, so that sums leave them out."""
+    url = reverse("admin:billing_price_add")
+    for group in groups:
+        detail = f"{group.totals.unpriced:,} of {group.totals.requests:,} requests cost an unknown amount. Enter a price."
+        yield Issue(group.name, "unpriced", "warning", detail, f"{url}?{urlencode({'name': group.name})}")
+
+
+def backlog() -> Iterator[Issue]:
+    """Finished requests that wait for longer than usual to be written into the log of this machine."""
+    waiting = Spool(settings.PXBIN.data_dir / SPOOL_DIRECTORY).sealed()
+    if not waiting:
+        return
+    try:
+        seconds = time.time() - waiting[0].stat().st_mtime
+    except FileNotFoundError:  # written meanwhile
+        return
+    if seconds > BACKLOG_SECONDS:
+        detail = f"{len(waiting):,} segments of the log wait to be written, the oldest for {seconds:,.0f} seconds. Is the worker running?"
+        yield Issue("Request log", "behind", "danger", detail, reverse("admin:billing_requestlog_changelist"))
 
 
 def issues() -> Iterator[Issue]:

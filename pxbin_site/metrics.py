@@ -37,7 +37,7 @@ GAUGES = (
     "proxy_active_streams", "proxy_open_connections", "proxy_log_waiting_entries", "process_resident_memory_bytes", "process_open_fds",
     "proxy_web_processes",
 )  # fmt: skip
-COUNTERS = ("proxy_dropped_logs_total", "proxy_unlisted_requests_total", "process_cpu_seconds_total")
+COUNTERS = ("proxy_shed_requests_total", "proxy_dropped_logs_total", "proxy_unlisted_requests_total", "process_cpu_seconds_total")
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 _KNOWN_PATHS = frozenset(path for _, path in FAST_PATHS)
 _PATTERNS = [(pattern, re.sub(r"\(\?P<(\w+)>[^()]*\)", r"{\1}", pattern.pattern)) for _, pattern, _ in FAST_PATH_PATTERNS]
@@ -76,6 +76,7 @@ class ProcessMetrics:
         now = {
             "proxy_active_streams": load.running,
             "proxy_open_connections": load.connections,
+            "proxy_shed_requests_total": load.shed,
             "proxy_log_waiting_entries": counters.waiting,
             "proxy_dropped_logs_total": counters.lost,
             "proxy_unlisted_requests_total": counters.unlisted,

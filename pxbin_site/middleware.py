@@ -96,12 +96,12 @@ def trailing_slash(
     """Serve ``/api/v1/keys/`` as ``/api/v1/keys``. Django's redirect would lose the body of a POST."""
 
     def middleware(request: HttpRequest) -> object:
-        if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
+        if common_headers.is_management(request.path_info) and request.path_info.endswith("/"):
             request.path_info = request.path = request.path_info.rstrip("/")
         return get_response(request)
 
     async def async_middleware(request: HttpRequest) -> object:
-        if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
+        if common_headers.is_management(request.path_info) and request.path_info.endswith("/"):
             request.path_info = request.path = request.path_info.rstrip("/")
         response = get_response(request)
         return response if isinstance(response, HttpResponseBase) else await response

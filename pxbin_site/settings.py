@@ -1,16 +1,22 @@
 """Django's settings, derived from `Config`. Only this module reads the environment."""
 
 import os
+from collections import ChainMap
 from datetime import timedelta
 from pathlib import Path
 
 from billing import schedule as billing_schedule
-from pxbin_site.conf import admin_theme, databases, loading, login_limits, secrets_file
+from pxbin_site.conf import admin_theme, databases, loading, login_limits, secrets_file, sources
 from pxbin_site.conf.logs import logging_config
 from upstreams import schedule as upstreams_schedule
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-PXBIN = secrets_file.complete(loading.load(os.environ, directory=BASE_DIR))
+# An installed package has no directory of its own for files: they are where the gateway is started.
+DIRECTORY = BASE_DIR if (BASE_DIR / "manage.py").exists() else Path.cwd()
+PXBIN = secrets_file.complete(loading.load(os.environ, directory=DIRECTORY))
+
+VARIABLES = ChainMap(os.environ, sources.env_file_variables(os.environ, directory=BASE_DIR))
+"""The environment and, below it, `.env`: configuration files of this and other gateways refer to secrets there."""
 
 DEBUG = PXBIN.debug
 SECRET_KEY = PXBIN.secret_key

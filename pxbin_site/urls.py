@@ -11,7 +11,8 @@ from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
 from django.views.generic.base import RedirectView
 
-from pxbin_site import metrics
+from billing.admin.usage import usage_page
+from pxbin_site import import_page, metrics
 from pxbin_site.api import api
 
 
@@ -34,13 +35,34 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 handler404 = not_found
 
+PAGES = {
+    "login": "admin:login",
+    "setup": "admin:index",
+    "costs": "admin:index",
+    "logs": "admin:billing_requestlog_changelist",
+    "keys": "admin:accounts_apikey_changelist",
+    "models": "admin:upstreams_model_changelist",
+    "upstreams": "admin:upstreams_upstream_changelist",
+}
+"""The paths of the pages of pxbin's dashboard and of model-proxy's `/setup/`, each with the admin's page that does the same."""
+
 urlpatterns = [
     path("", home),
     path("favicon.ico", RedirectView.as_view(url=static("pxbin/favicon.svg"), permanent=True)),
     path("admin", RedirectView.as_view(url="/admin/", query_string=True)),
     path("admin/", include("pxbin_site.pages.urls")),
+    path("admin/config/", admin.site.admin_view(import_page.page), name="config-file"),
+    path("admin/config/export/", admin.site.admin_view(import_page.export), name="config-export"),
+    path("admin/usage/", admin.site.admin_view(usage_page), name="usage"),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
+    path("v1/admin/", include("pxbin_site.model_proxy_api.urls")),
+    path("setup/<path:page>", RedirectView.as_view(url="/admin/")),
+    *(
+        path(f"{name}{slash}", RedirectView.as_view(pattern_name=page, http_method_names=["get", "head"]))
+        for name, page in PAGES.items()
+        for slash in ("", "/")
+    ),
     path("", include("proxy.urls")),
 ]
 if settings.PXBIN.metrics_enabled:

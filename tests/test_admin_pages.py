@@ -13,17 +13,18 @@ from tests.support.waiting import PATIENCE, eventually_async
 
 pytestmark = pytest.mark.slow
 
-PAGES = ("connect/", "changes/", "sessions/", "simulator/", "jobs/")
+PAGES = ("usage/", "connect/", "changes/", "sessions/", "simulator/", "jobs/", "config/")
 """Pages that belong to no table."""
 SECTIONS = (
     "", "accounts/apikey/", "accounts/owner/", "accounts/managementkey/", "upstreams/upstream/", "upstreams/model/", "upstreams/route/",
-    "upstreams/upstreamcredential/", "billing/requestlog/", "billing/requestpayload/", "billing/price/", "auth/user/", "auth/group/",
+    "upstreams/upstreamcredential/", "billing/requestlog/", "billing/requestpayload/", "billing/price/",
+    "auth/user/", "auth/group/",
 )  # fmt: skip
 FORMS = tuple(f"{section}add/" for section in SECTIONS if section and "request" not in section)
 SIDEBAR = [
-    "Start", "Connect a client", "API keys", "Upstreams", "Models", "Requests", "Sessions", "Prices", "Credentials", "Routes",
+    "Start", "Usage", "Connect a client", "API keys", "Upstreams", "Models", "Requests", "Sessions", "Prices", "Budgets", "Credentials", "Routes",
     "Routing simulator", "Change log", "Jobs",
-    "Owners", "Management keys", "Users", "Groups",
+    "Owners", "Pools", "Defaults for new keys", "Management keys", "Users", "Groups", "Import and export",
 ]  # fmt: skip
 ARTIFACTS = Path(__file__).resolve().parent / "artifacts"
 """Where screenshots are kept when PXBIN_TEST_ARTIFACTS is set."""

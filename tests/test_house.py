@@ -138,6 +138,9 @@ NAMES_DIALECTS = {
     "pxbin_site/processes/bootstrap.py": "the built-in upstreams of the first start",
     "billing/pricing/litellm.py": "the names of providers in LiteLLM's price file",
     "proxy/exchange/stored_responses.py": "a feature of the Responses API alone",
+    "pxbin_site/config_files/readers/wire_names.py": "the names that other gateways' files have for API formats and providers",
+    "pxbin_site/config_files/readers/claude_code_router.py": "the name of a transformer",
+    "pxbin_site/config_files/readers/litellm_deployments.py": "the beginning of model names, and a provider",
 }
 """Modules besides the dialects' own that may name one, and why."""
 
@@ -207,8 +210,12 @@ def test_files_and_functions_fit_a_reader(path):
 
 
 def test_only_the_settings_read_the_environment():
-    readers = {"pxbin_site/settings.py"}
+    readers = {"pxbin_site/settings.py", "pxbin_site/config_files/readers/litellm_values.py"}  # LiteLLM's files name it
     modules = {str(path.relative_to(ROOT)) for path in sources() if "os.environ" in path.read_text() or "getenv" in path.read_text()}
-    names_settings = {"pxbin_site/asgi.py", "pxbin_site/celery.py"}  # they only say which settings module Django shall take
+    names_settings = {
+        "pxbin_site/asgi.py",
+        "pxbin_site/celery.py",
+        "pxbin_site/command_line.py",
+    }  # they only say which settings module Django shall take
     references = {"upstreams/management/secret_argument.py"}  # the operator names the variable that holds a secret
     assert modules - names_settings - references - readers == set()

@@ -135,6 +135,13 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for 
         help_text="Stored encrypted and never shown again.",
     )
 
+    session_token = forms.CharField(
+        required=False,
+        strip=True,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False),
+        help_text="Of temporary AWS credentials; entered together with the key.",
+    )
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.initial.setdefault("name", "default")
@@ -149,10 +156,18 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for 
         header_value(secret)
         return secret
 
+    def clean_session_token(self) -> str:
+        """Require the secret that the token belongs to."""
+        token: str = self.cleaned_data["session_token"]
+        if token and not self.cleaned_data.get("secret"):
+            raise ValidationError("Enter the key, too: it belongs to the token.")
+        header_value(token)
+        return token
+
     def save(self, commit: bool = True) -> UpstreamCredential:
         """Save the row with the encrypted secret."""
         if self.cleaned_data["secret"]:
-            store.set_secret(self.instance, self.cleaned_data["secret"])
+            store.set_secret(self.instance, self.cleaned_data["secret"], session_token=self.cleaned_data["session_token"])
         row: UpstreamCredential = super().save(commit)
         return row
 

@@ -83,6 +83,12 @@ _ALL = (
         quirks={"image_urls": False},
     ),
     Preset(
+        name="bedrock-converse",
+        title="AWS Bedrock (Converse)",
+        base_url="https://bedrock-runtime.{region}.amazonaws.com",
+        dialect="bedrock_converse",
+    ),
+    Preset(
         name="openrouter",
         title="OpenRouter",
         base_url="https://openrouter.ai/api/v1",

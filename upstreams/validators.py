@@ -23,7 +23,7 @@ SCHEMES = ("http", "https", SCHEME)
 """Schemes of base URLs; ``echo`` is the built-in upstream without a network."""
 OWN_PATHS = frozenset(
     {root.strip("/") for root in PATH_ROOTS}
-    | {"api", "admin", "models", "health", "healthz", "status", "ready", "metrics", "static", "media", "ws", "docs"}
+    | {"api", "admin", "models", "health", "healthz", "status", "ready", "metrics", "static", "media", "ws", "docs", "setup"}
     | {"accounts", "login", "logout", "favicon.ico"}
 )
 """First segments of pxbin's own paths; a path prefix may not begin with one."""

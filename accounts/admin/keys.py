@@ -16,11 +16,12 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from accounts import keys
+from accounts.admin.budgets import BudgetInline
 from accounts.admin.filters import KeyStateFilter
-from accounts.common.admin import COLLAPSED, ActivatableAdmin, RequestsMixin, TableAdmin
+from accounts.common.admin import COLLAPSED, ActivatableAdmin, RequestsMixin
 from accounts.common.key_kinds import KeyKind
 from accounts.forms import ApiKeyForm, ManagementKeyForm
-from accounts.models import ApiKey, IssuedKey, ManagementKey, Owner
+from accounts.models import LIMITS, ApiKey, IssuedKey, KeyDefaults, ManagementKey
 
 STATES = {"active": "success", "revoked": "danger", "expired": "warning"}
 STORED_KEY_FIELDS = frozenset({"shown_prefix", "last_used_at", "created_at"})
@@ -114,17 +115,31 @@ class ApiKeyAdmin(RequestsMixin, IssuedKeyAdmin):
     config_warnings: ClassVar[Callable[[str, list[str] | None], list[str]]] = staticmethod(lambda name, allowed: [])  # noqa: ARG005
     """Warnings about a key's name and allowed models. Set by the site, because accounts does not import the models' app."""
     conditional_fields = {"allowed_models": "model_access == 'listed'"}
-    autocomplete_fields = ("owner",)
+    autocomplete_fields = ("owner", "pools")
+    inlines = (BudgetInline,)
     list_select_related = ("owner",)
     list_display = ("shown_name", "owner", "shown_prefix", "state", "models", "limits", "last_used", "created_at")
     empty_title = "No API keys yet"
     empty_text = "A client needs an API key. The page that shows a new key also has commands for Claude Code, Codex and curl."
     fieldsets = (
-        ("Basics", {"fields": ("name", "owner", "shown_prefix", "is_active", "expires_at")}),
+        ("Basics", {"fields": ("name", "owner", "pools", "shown_prefix", "is_active", "expires_at")}),
         ("Models", {"fields": ("model_access", "allowed_models")}),
         ("Limits", {"fields": ("rate_limit", "token_limit", "concurrency_limit"), "description": "Empty means no limit."}),
         ("Advanced", {"classes": COLLAPSED, "fields": ("may_choose_upstream", "metadata", "last_used_at", "created_at")}),
     )
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """The defaults for new keys."""
+        defaults = KeyDefaults.current()
+        return {name: getattr(defaults, name) for name in LIMITS} | dict(super().get_changeform_initial_data(request))
+
+    def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
+        """A new key has the default budget, which can be removed from the form."""
+        options: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
+        defaults = KeyDefaults.current()
+        if obj._state.adding and request.method == "GET" and defaults.budget_usd is not None:  # noqa: SLF001  (Django's documented API)
+            options["initial"] = [{"amount_usd": defaults.budget_usd, "period": defaults.budget_period, "mode": defaults.budget_mode}]
+        return options
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save, then warn about allowed models that do not exist."""
@@ -148,17 +163,6 @@ class ApiKeyAdmin(RequestsMixin, IssuedKeyAdmin):
             (row.concurrency_limit, "concurrent"),
         )
         return ", ".join(f"{limit:,} {unit}" for limit, unit in limits if limit is not None) or "none"
-
-
-@admin.register(Owner)
-class OwnerAdmin(TableAdmin):
-    """Users and teams to whom keys belong."""
-
-    search_fields = ("name",)
-    list_display = ("name", "kind")
-    list_filter = ("kind",)
-    empty_title = "No owners yet"
-    empty_text = "An owner is a user or a team. Keys that name the same owner can be reported and limited together."
 
 
 @admin.register(ManagementKey)

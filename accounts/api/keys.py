@@ -13,13 +13,16 @@ from pydantic import WithJsonSchema
 
 from accounts import keys
 from accounts.api.authentication import presented_key
+from accounts.api.key_limits import Amount, ModeName, PeriodName, decimal_text, limit_values, with_defaults, write_first_budget
 from accounts.common.api_envelope import ApiError, data_envelope, parse_uuid, require, timestamp
 from accounts.common.api_resource import Resource, shows
 from accounts.common.api_schema import (
+    WARNING,
     ActionResult,
     Clearable,
     CreatedResponse,
     Data,
+    DecimalText,
     Id,
     Int32,
     ModelNames,
@@ -31,7 +34,7 @@ from accounts.common.api_schema import (
     responses,
 )
 from accounts.common.key_kinds import KeyKind
-from accounts.models import ApiKey, ManagementKey, Owner
+from accounts.models import ApiKey, ManagementKey, Owner, Pool
 
 router = Router(tags=["keys"])
 open_router = Router(tags=["bootstrap"])
@@ -42,6 +45,7 @@ KindName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(KeyKind
 KindFilter = Annotated[str, Field(description="llm or management. Any other value is treated as absent.")]
 OwnerName = Annotated[str, Field(max_length=200)]
 """An empty name is the same as no owner."""
+PoolNames = Annotated[list[OwnerName], Field(max_length=100)]
 Permissions = Annotated[list[Literal["read", "write"]], Field(min_length=1)]
 
 
@@ -60,8 +64,16 @@ class KeyFields(RequestBody):
     rate_limit: Clearable[Int32] = Field(
         None, description="Requests per minute. Client keys only, like the fields down to may_choose_upstream."
     )
-    token_limit: Clearable[Int32] = Field(None, description="Tokens per minute, input and output together.")
-    concurrency_limit: Clearable[Int32] = Field(None, description="Concurrent requests.")
+    tokens_per_minute: Clearable[Int32] = Field(None, description="Input and output together.")
+    max_concurrency: Clearable[Int32] = Field(None, description="Concurrent requests.")
+    token_limit: Clearable[Int32] = Field(None, description="The older name of tokens_per_minute.")
+    concurrency_limit: Clearable[Int32] = Field(None, description="The older name of max_concurrency.")
+    budget_usd: Clearable[Amount] = Field(
+        None, description="The amount of the key's first budget, in USD; null: it has none. More budgets are at /api/v1/budgets."
+    )
+    budget_period: PeriodName | None = Field(None, description="Of the first budget, in UTC; a new one is total by default.")
+    budget_mode: ModeName | None = Field(None, description="Of the first budget; a new one is hard by default.")
+    pools: Clearable[PoolNames] = Field(None, description="Pools whose budgets the key shares; created when they are first named.")
     allowed_models: Clearable[ModelNames] = Field(None, description="Names, in which * stands for any text; null: every model.")
     may_choose_upstream: bool | None = Field(None, description="Requests may name their upstream in the header X-Pxbin-Upstream.")
     permissions: Permissions | None = Field(None, description="Management keys only.")
@@ -84,6 +96,12 @@ class ShownClientKey(Schema):
     """A client key, without its secret."""
 
     owner: str | None
+    tokens_per_minute: int | None
+    max_concurrency: int | None
+    budget_usd: DecimalText | None
+    budget_period: PeriodName | None
+    budget_mode: ModeName | None
+    pools: list[str]
     key_prefix: str
     last_used_at: Moment | None
 
@@ -118,8 +136,16 @@ class ClientKeys(Resource[ApiKey, KeyFields]):
     order = ("-created_at", "-id")
 
     def rows(self) -> QuerySet[ApiKey, ApiKey]:
-        """All keys with their owners."""
-        return super().rows().select_related("owner")
+        """All keys with their owners, budgets and pools."""
+        return super().rows().select_related("owner").prefetch_related("budgets", "pools")
+
+    def write(self, row: ApiKey, body: KeyFields) -> None:
+        """A new key gets the defaults for what its body leaves out."""
+        super().write(row, with_defaults(body) if row.loaded_values is None else body)
+
+    def column_values(self, body: KeyFields) -> dict[str, Any]:
+        """The columns with the limits, which have two names."""
+        return super().column_values(body) | limit_values(body)
 
     def before_save(self, row: ApiKey, body: KeyFields) -> None:
         """Create the owner when it is first named."""
@@ -127,9 +153,24 @@ class ClientKeys(Resource[ApiKey, KeyFields]):
             name = (body.owner or "").strip()
             row.owner = Owner.named(name) if name else None
 
+    def after_save(self, row: ApiKey, body: KeyFields) -> None:
+        """Write the first budget and the pools."""
+        write_first_budget(row, body)
+        if "pools" in body.model_fields_set:
+            row.pools.set([Pool.named(name.strip()) for name in body.pools or () if name.strip()])
+
     def computed_values(self, row: ApiKey) -> dict[str, Any]:
-        """The name of the owner."""
-        return {"owner": row.owner.name if row.owner is not None else None}
+        """The owner, the limits by their newer names, the first budget, the pools."""
+        first = next(iter(row.budgets.all()), None)
+        return {
+            "owner": row.owner.name if row.owner is not None else None,
+            "tokens_per_minute": row.token_limit,
+            "max_concurrency": row.concurrency_limit,
+            "budget_usd": None if first is None else decimal_text(first.amount_usd),
+            "budget_period": None if first is None else first.period,
+            "budget_mode": None if first is None else first.mode,
+            "pools": sorted(pool.name for pool in row.pools.all()),
+        }
 
 
 class ManagementKeys(Resource[ManagementKey, KeyFields]):
@@ -159,19 +200,26 @@ def create_key(request: HttpRequest, body: NewKey) -> CreatedResponse:
 @router.get("/{key_id}", response=responses(Data[AnyKey]))
 def get_key(request: HttpRequest, key_id: Id, type: KindFilter | None = None) -> dict[str, Any]:  # noqa: A002
     """One key, without its secret."""
-    return _resource_of(key_id, type).get(key_id)
+    resource = _resource_of(key_id, type)
+    if resource is None:
+        raise ApiError("not_found", "Key not found")
+    return resource.get(key_id)
 
 
 @router.patch("/{key_id}", response=responses(Data[ActionResult]))
 def update_key(request: HttpRequest, key_id: Id, body: KeyFields, type: KindFilter | None = None) -> dict[str, Any]:  # noqa: A002
-    """Change a key; without ``type`` both kinds are searched."""
-    return _resource_of(key_id, type).update(key_id, body)
+    """Change a key; without ``type`` both kinds are searched. If there is none, nothing changes, and a header warns."""
+    resource = _resource_of(key_id, type)
+    return _unknown_key(request, "updated") if resource is None else resource.update(key_id, body)
 
 
 @router.delete("/{key_id}", response=responses(Data[ActionResult]))
 def revoke_key(request: HttpRequest, key_id: Id, type: KindFilter | None = None) -> dict[str, Any]:  # noqa: A002
-    """Revoke a key; it is refused from the next request on."""
-    row = _resource_of(key_id, type).find(key_id)
+    """Revoke a key; it is refused from the next request on. If there is none, nothing changes, and a header warns."""
+    resource = _resource_of(key_id, type)
+    if resource is None:
+        return _unknown_key(request, "deactivated")
+    row = resource.find(key_id)
     row.is_active = False
     row.save()
     return data_envelope({"status": "deactivated"})
@@ -206,10 +254,16 @@ def issued_key(plaintext: str, row: ApiKey | ManagementKey) -> dict[str, Any]:
     return {"key": plaintext, "id": str(row.id), "name": row.name, "key_prefix": row.key_prefix, "created_at": created_at}
 
 
-def _resource_of(key_id: str, kind: str | None) -> Resource[Any, KeyFields]:
+def _unknown_key(request: HttpRequest, status: str) -> dict[str, Any]:
+    """The response of pxbin to a change of a key that does not exist: that of success."""
+    request.META[WARNING] = "there is no key with this id"
+    return data_envelope({"status": status})
+
+
+def _resource_of(key_id: str, kind: str | None) -> Resource[Any, KeyFields] | None:
     """The kind that a key belongs to: the named one, else the first in which the id exists. Raises :class:`ApiError`."""
     row_id = parse_uuid(key_id)
     for resource in [KEYS[kind]] if kind in KEYS else KEYS.values():
         if resource.rows().filter(pk=row_id).exists():
             return resource
-    raise ApiError("not_found", "Key not found")
+    return None

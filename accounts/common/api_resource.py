@@ -57,7 +57,7 @@ class Resource(Generic[RowT, BodyT]):
         return {
             name: _column_value(columns[name], value)
             for name, value in body.model_dump(exclude_unset=True).items()
-            if name in columns and (value is not None or _is_clearable(fields[name])) and not (value == "" and columns[name].is_relation)
+            if name in columns and (value is not None or _is_clearable(fields[name]))
         }
 
     def before_save(self, row: RowT, body: BodyT) -> None:
@@ -83,7 +83,7 @@ class Resource(Generic[RowT, BodyT]):
     def show(self, row: RowT, computed: dict[str, Any] | None = None) -> dict[str, Any]:
         """A row as a response shows it. ``computed``: its :meth:`computed_values`, where they were read for many rows at once."""
         computed = self.computed_values(row) if computed is None else computed
-        return {name: computed[name] if name in computed else _json_value(getattr(row, name)) for name in self.schema.model_fields}
+        return {name: computed[name] if name in computed else json_value(getattr(row, name)) for name in self.schema.model_fields}
 
     def page(self, filters: Paging) -> dict[str, Any]:
         """The response of a list. Fields of ``filters`` beyond those of :class:`Paging` are columns with ids; empty means any."""
@@ -190,10 +190,14 @@ def page_of(rows: Sequence[Item], paging: Paging, *, show: Callable[[Item], dict
 
 
 def _page(rows: Any, paging: Paging, *, show: Callable[[Any], dict[str, Any]], count: Callable[[], int]) -> dict[str, Any]:
-    page = _positive(paging.page, 1)
-    size = min(_positive(paging.per_page, DEFAULT_PAGE_SIZE), LARGEST_PAGE_SIZE)
+    page, size = page_and_size(paging)
     items = [show(row) for row in rows[(page - 1) * size : page * size]]
     return {"data": items, "meta": {"total": count(), "page": page, "per_page": size}}
+
+
+def page_and_size(paging: Paging, *, largest: int = LARGEST_PAGE_SIZE) -> tuple[int, int]:
+    """The number of the page, from 1, and how many rows it has at most."""
+    return _positive(paging.page, 1), min(_positive(paging.per_page, DEFAULT_PAGE_SIZE), largest)
 
 
 def _manager(table: type[RowT]) -> models.Manager[RowT]:
@@ -214,7 +218,8 @@ def _column_value(column: models.Field[Any, Any], value: Any) -> Any:
     return value
 
 
-def _json_value(value: Any) -> Any:
+def json_value(value: Any) -> Any:
+    """A column's value as a response shows it."""
     if isinstance(value, datetime):
         return timestamp(value)
     if isinstance(value, Decimal):

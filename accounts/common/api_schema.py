@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from django.db import models
@@ -23,12 +24,21 @@ def _integer(value: Any) -> Any:
 
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """A time as :func:`~accounts.common.api_envelope.timestamp` writes it."""
+MomentOrEmpty = Annotated[str, WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"const": ""}]})]
+"""A time in a query; the empty text is the same as no value."""
 DecimalText = Annotated[str, WithJsonSchema({"type": "string", "format": "decimal"})]
 """An exact amount as text, such as ``0.000125``."""
+
+
+def decimal_schema(pattern: re.Pattern[str]) -> WithJsonSchema:
+    """The documentation of an amount as text that matches a pattern as a whole."""
+    return WithJsonSchema({"type": "string", "format": "decimal", "pattern": f"^{pattern.pattern}$"})
+
+
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 IdOrEmpty = Annotated[str, WithJsonSchema({"anyOf": [{"type": "string", "format": "uuid"}, {"const": ""}]})]
 """An id; the empty text is the same as no value."""
-ModelNames = Annotated[list[str], WithJsonSchema({"type": "array", "items": {"type": "string", "minLength": 1}})]
+ModelNames = Annotated[list[str], WithJsonSchema({"type": "array", "items": {"type": "string", "minLength": 1, "pattern": "[!-~]"}})]
 Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(_integer)]
 """The range of an integer column in every supported database."""
 Item = TypeVar("Item")
@@ -48,6 +58,8 @@ BODY_NAMES = "pxbin.body_names"
 """Key of a request's META: the names of its body's fields, written by the parser."""
 IGNORED_NAMES = "pxbin.ignored_names"
 """Key of a request's META: the body's names that are not in its schema, each with the names that are."""
+WARNING = "pxbin.warning"
+"""Key of a request's META: a sentence for the header `X-Pxbin-Warning`."""
 LISTED_MODELS = "pxbin.listed_models"
 """Key of a request's META: the models that :data:`MODEL_LIST_FIELDS` of its body name, by field."""
 
@@ -88,10 +100,19 @@ class RequestBody(Schema):
 class Paging(Schema):
     """Which page of a list. Anything that is not a positive integer means the default."""
 
-    page: Annotated[str | None, WithJsonSchema({"default": 1, "description": "A positive integer"})] = None
+    page: Annotated[
+        str | None,
+        WithJsonSchema({"type": "string", "default": "1", "description": "A positive integer; other text means the default."}),
+    ] = None
     per_page: Annotated[
         str | None,
-        WithJsonSchema({"default": DEFAULT_PAGE_SIZE, "description": f"A positive integer; at most {LARGEST_PAGE_SIZE} rows are returned"}),
+        WithJsonSchema(
+            {
+                "type": "string",
+                "default": str(DEFAULT_PAGE_SIZE),
+                "description": f"A positive integer; other text means the default. At most {LARGEST_PAGE_SIZE} rows are returned.",
+            }
+        ),
     ] = None
 
 

@@ -9,14 +9,17 @@ from accounts.common.api_envelope import ApiError
 
 
 def save_validated(row: models.Model) -> None:
-    """Validate and save ``row``. Raises :class:`ApiError`: ``conflict`` for a duplicate, ``invalid_request`` for a bad value."""
+    """Validate and save ``row``.
+
+    Raises :class:`ApiError`: ``conflict`` for a duplicate and for what this installation cannot do, ``invalid_request`` for a bad value.
+    """
     try:
         with transaction.atomic():
             row.full_clean()
             row.save()
     except ValidationError as problem:
-        is_duplicate = any(leaf.code in ("unique", "unique_together") for _, leaf in _leaves(problem))
-        raise ApiError("conflict" if is_duplicate else "invalid_request", _sentence(problem, row)) from None
+        is_conflict = any(leaf.code in ("unique", "unique_together", "conflict") for _, leaf in _leaves(problem))
+        raise ApiError("conflict" if is_conflict else "invalid_request", _sentence(problem, row)) from None
     except IntegrityError:
         raise ApiError("conflict", f"This {row._meta.verbose_name} exists already") from None  # noqa: SLF001  (documented)
 

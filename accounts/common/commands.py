@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import connection
 
+from accounts.common import running_command
+
 Item = TypeVar("Item")
 
 BAR_WIDTH = 24
@@ -53,7 +55,8 @@ class GatewayCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         require_gateway()
-        return super().execute(*args, **options)
+        with running_command.running(type(self).__module__.rpartition(".")[2]):
+            return super().execute(*args, **options)
 
     def add_json_option(self, parser: CommandParser, shape: str) -> None:
         """Add `--json`. `shape` says what is printed, for example `one object`."""

@@ -18,7 +18,8 @@ from billing.outcomes import Outcome
 from proxy.translation.dialects.registry import REGISTRY
 
 OutcomeName = Annotated[str, WithJsonSchema({"type": "string", "enum": [outcome.value for outcome in Outcome]})]
-InputFormat = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted({dialect.input_format for dialect in REGISTRY.values()})})]
+INPUT_FORMATS = sorted({dialect.input_format for dialect in REGISTRY.values()})
+InputFormat = Annotated[str, WithJsonSchema({"type": "string", "enum": INPUT_FORMATS})]
 
 UsageSource = Annotated[str, WithJsonSchema({"type": "string", "enum": ["reported", "estimated"]})]
 

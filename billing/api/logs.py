@@ -14,9 +14,9 @@ from pydantic import WithJsonSchema
 
 from accounts.common.api_envelope import ApiError, data_envelope, parse_uuid
 from accounts.common.api_resource import page_envelope
-from accounts.common.api_schema import Data, Id, IdOrEmpty, Moment, Page, Paging, responses
+from accounts.common.api_schema import Data, Id, IdOrEmpty, MomentOrEmpty, Page, Paging, responses
 from billing import ilike  # noqa: F401  (registers `ilike`)
-from billing.api.log_items import ATTEMPT_FIELDS, LOG_FIELDS, InputFormat, OutcomeName, attempt_item, item_schema, log_item
+from billing.api.log_items import ATTEMPT_FIELDS, INPUT_FORMATS, LOG_FIELDS, InputFormat, OutcomeName, attempt_item, item_schema, log_item
 from billing.models import RequestLog, RequestLogQuerySet
 from billing.outcomes import Outcome
 
@@ -49,6 +49,12 @@ def _status(text: str) -> Q:
     if code and code % 100 == 0:
         return Q(status_code__gte=code, status_code__lt=code + 100)
     return Q(status_code=code)
+
+
+def _input_format(text: str) -> Q:
+    if text not in INPUT_FORMATS:
+        raise ApiError("invalid_request", f"Invalid input_format, must be one of {', '.join(INPUT_FORMATS)}")
+    return Q(input_format=text)
 
 
 def _outcome(text: str) -> Q:
@@ -85,7 +91,7 @@ class Filters(Paging):
     status_code: Annotated[str | None, Condition(_status), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 9999})] = Field(
         None, description="A multiple of 100 means its class: 400 is 400 to 499."
     )
-    input_format: Annotated[InputFormat | None, Condition(lambda text: Q(input_format=text))] = None
+    input_format: Annotated[InputFormat | None, Condition(_input_format)] = None
     dialect: Annotated[str | None, Condition(lambda text: Q(dialect=text))] = Field(
         None, description="The dialect of the client, for example `anthropic`."
     )
@@ -95,13 +101,15 @@ class Filters(Paging):
     )
     session_id: Annotated[str | None, Condition(lambda text: Q(session_id=text))] = Field(None, description="The session, exactly.")
     trace_id: Annotated[str | None, Condition(lambda text: Q(trace_id=text))] = Field(None, description="The trace, exactly.")
-    tag: Annotated[str | None, Condition(_tag)] = Field(
-        None, description="`key:value`, or `key` for requests with any value of it; several are separated by commas."
-    )
-    from_: Annotated[Moment | None, Condition(lambda text: Q(timestamp__gte=_moment(text, "from")))] = Field(
+    tag: Annotated[
+        str | None,
+        Condition(_tag),
+        WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^({_TAG_KEY.pattern}(:[^,]*)?)?$"}, {"type": "null"}]}),
+    ] = Field(None, description="`key:value`, or `key` for requests with any value of it; several are separated by commas.")
+    from_: Annotated[MomentOrEmpty | None, Condition(lambda text: Q(timestamp__gte=_moment(text, "from")))] = Field(
         None, alias="from", description="RFC 3339, inclusive."
     )
-    to: Annotated[Moment | None, Condition(lambda text: Q(timestamp__lte=_moment(text, "to")))] = Field(
+    to: Annotated[MomentOrEmpty | None, Condition(lambda text: Q(timestamp__lte=_moment(text, "to")))] = Field(
         None, description="RFC 3339, inclusive."
     )
 

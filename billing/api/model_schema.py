@@ -8,7 +8,7 @@ from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from accounts.common.api_resource import shows
-from accounts.common.api_schema import Clearable, Id, IdOrEmpty, Int32, ModelNames, RequestBody
+from accounts.common.api_schema import Clearable, DecimalText, Id, Int32, ModelNames, RequestBody
 from billing.pricing.price_book import PriceState
 from upstreams import models
 from upstreams.api.upstream_schema import ShownUpstream
@@ -28,7 +28,7 @@ class ModelFields(RequestBody):
     name: str | None = None
     display_name: Clearable[str] = None
     provider: Clearable[str] = None
-    upstream_id: IdOrEmpty | None = Field(None, description="The upstream of its first route; null switches its routes off.")
+    upstream_id: Id | None = Field(None, description="The upstream of its first route; null switches its routes off.")
     remote_name: str | None = Field(None, description="The upstream's name of the model; empty: the name that the client gives.")
     aliases: Clearable[ModelNames] = None
     input_cost_per_million: float | None = Field(None, ge=0, le=HIGHEST_PRICE)
@@ -66,13 +66,15 @@ class NewModel(ModelFields):
 
 @shows(ModelFields, models.Model)
 class ShownModel(Schema):
-    """A model; its first route stands for "the" upstream. An unknown price shows as 0."""
+    """A model; its first route stands for "the" upstream. An unknown price is null in `…_usd`, and 0 in the number beside it."""
 
     upstream_id: Id | None
     remote_name: str
     price_state: PriceStateName = Field(description="Of the first route: `free` has a price of 0, `unpriced` none.")
     input_cost_per_million: float
+    input_cost_per_million_usd: DecimalText | None = Field(description="Exact; null if it is unknown.")
     output_cost_per_million: float
+    output_cost_per_million_usd: DecimalText | None = Field(description="Exact; null if it is unknown.")
 
 
 class Discover(RequestBody):
@@ -80,7 +82,7 @@ class Discover(RequestBody):
 
     needs = ("upstream_id",)
 
-    upstream_id: IdOrEmpty | None = None
+    upstream_id: Id | None = None
 
 
 class ImportCandidate(Schema):
@@ -104,7 +106,7 @@ class Import(RequestBody):
 
     needs = ("upstream_id", "models")
 
-    upstream_id: IdOrEmpty | None = None
+    upstream_id: Id | None = None
     models: list[ModelName | ModelToImport] = []
 
 

@@ -35,7 +35,7 @@ router = Router(tags=["models"])
 
 
 class Models(Resource[Model, ModelFields]):
-    """Models by name. The first route of a model is shown as "the" upstream; an unknown price shows as 0."""
+    """Models by name. The first route of a model is shown as "the" upstream."""
 
     table = Model
     schema = ShownModel
@@ -145,12 +145,14 @@ def _required_upstream(upstream_id: str | None) -> Upstream:
 
 def _set_route(row: Model, body: ModelFields) -> None:
     names = body.model_fields_set
-    if "upstream_id" in names and not body.upstream_id:
+    if "upstream_id" in names and body.upstream_id is None:
         row.routes.update(is_active=False)  # not deleted: with its upstream the model gets the remote name back
     route = row.routes.order_by("-is_active", "priority", "created_at").first()
-    if body.upstream_id:
-        route = route or Route(model=row)
-        route.upstream, route.is_active = _existing_upstream(body.upstream_id), True
+    if body.upstream_id is not None:
+        upstream = _existing_upstream(body.upstream_id)
+        # A model `acme/*` of the upstream acme is meant to reach what acme itself lists, without `acme/`.
+        route = route or Route(model=row, remote_name="*" if row.name == f"{upstream.name}/*" else "")
+        route.upstream, route.is_active = upstream, True
     if route is None:
         return
     if "remote_name" in names:
@@ -159,10 +161,10 @@ def _set_route(row: Model, body: ModelFields) -> None:
 
 
 def _existing_upstream(upstream_id: str) -> Upstream:
-    """The upstream of a model's body; one that does not exist is an error of the body (400), not a missing resource (404)."""
+    """The upstream of a model's body; one that does not exist is a conflict with the body, not a missing resource."""
     row: Upstream | None = Upstream.objects.filter(pk=parse_uuid(upstream_id, "Invalid upstream_id format")).first()
     if row is None:
-        raise ApiError("invalid_request", "upstream_id: there is no such upstream")
+        raise ApiError("conflict", "upstream_id: there is no such upstream")
     return row
 
 
@@ -186,8 +188,14 @@ def _route_and_prices(row: Model, price: price_book.ModelPrice | None, book: pri
         "remote_name": route.remote_name if route else "",
         "price_state": _price_state(row, route, book),
         "input_cost_per_million": float(price.input or 0) if price else 0,
+        "input_cost_per_million_usd": _decimal_text(price.input) if price else None,
         "output_cost_per_million": float(price.output or 0) if price else 0,
+        "output_cost_per_million_usd": _decimal_text(price.output) if price else None,
     }
+
+
+def _decimal_text(rate: Decimal | None) -> str | None:
+    return None if rate is None else f"{rate.normalize():f}"
 
 
 def _price_state(row: Model, route: Route | None, book: price_book.PriceBook) -> PriceState:

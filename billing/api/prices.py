@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Query, Router, Schema
-from pydantic import AfterValidator, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from accounts.common.api_envelope import ApiError, data_envelope, require
@@ -19,12 +19,13 @@ from accounts.common.api_schema import (
     Clearable,
     CreatedResponse,
     Data,
-    DecimalText,
     Id,
+    IdOrEmpty,
     Moment,
     Page,
     Paging,
     RequestBody,
+    decimal_schema,
     responses,
 )
 from billing.models import Price
@@ -40,7 +41,7 @@ def _rate(text: str) -> str:
     return text
 
 
-Rate = Annotated[DecimalText, AfterValidator(_rate)]
+Rate = Annotated[str, AfterValidator(_rate), decimal_schema(RATE)]
 SourceName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(Price.Source.values)})]
 
 
@@ -70,7 +71,7 @@ class PriceFields(RequestBody):
 class NewPrice(PriceFields):
     """A price to create, of a remote name or of a model. It ends the manual price that the same name or model has had."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["remote_name"]})
+    alternatives = (("remote_name",), ("model_id",))
 
     remote_name: str | None = Field(None, description="The upstream's name of the model, exactly; `*`: all models of the upstream.")
 
@@ -88,8 +89,8 @@ class ShownPrice(Schema):
 class PriceFilters(Paging):
     """Which prices."""
 
-    upstream_id: Id | None = None
-    model_id: Id | None = None
+    upstream_id: IdOrEmpty | None = None
+    model_id: IdOrEmpty | None = None
 
 
 class Prices(Resource[Price, NewPrice]):

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 from django.db.models import Count, F, Max, Min, Q, Sum
 
 from accounts.models import ApiKey
+from billing.fields import exact_sums
 from billing.models import RequestLog
-from billing.money import to_pico
 from billing.reports import query
 from billing.reports.query import Selection
-from billing.reports.totals import MICRO, Totals
+from billing.reports.totals import Totals
 from upstreams.models import Upstream
 
 
@@ -84,20 +83,19 @@ def by_session(selection: Selection, *, limit: int | None = None) -> list[Sessio
         models=Count("counted_model", distinct=True),
         errors=Count("pk", filter=Q(status_code__gte=400)),
         unpriced=Count("pk", filter=Q(cost=None) & is_used),
-        spent=Sum("cost"),
+        **exact_sums("cost"),
         **sums,
     )
-    groups = groups.order_by(F("spent").desc(nulls_last=True), "-last", "session_id")
+    groups = groups.order_by(F("cost_micro").desc(nulls_last=True), "-last", "session_id")
     return [_session(group) for group in (groups if limit is None else groups[:limit])]
 
 
 def _session(group: Mapping[str, Any]) -> Session:
-    sums = {name: value or 0 for name, value in group.items() if name not in ("session_id", "first", "last", "models", "spent")}
-    micro, rest = divmod(to_pico(group["spent"] or Decimal(0)), MICRO)
+    sums = {name: value or 0 for name, value in group.items() if name not in ("session_id", "first", "last", "models")}
     return Session(
         session_id=group["session_id"],
         first=group["first"],
         last=group["last"],
         models=group["models"],
-        totals=Totals(**sums, cost_micro=micro, cost_rest=rest),
+        totals=Totals(**sums),
     )

@@ -42,14 +42,17 @@ def latency(selection: Selection) -> Latency | None:
     return None if value is None else _percentiles(_rows(selection.window.spans(), *value))
 
 
-def latency_by_time(selection: Selection, seconds: int) -> dict[int, Latency]:
-    """The same by bucket of `seconds`, by its start in Unix seconds; empty if there are no percentiles."""
+def latency_by_time(selection: Selection, seconds: int, *, merged: int = 0) -> dict[int, Latency]:
+    """The same by bucket of `seconds`, by its start in Unix seconds; empty if there are no percentiles.
+
+    `merged`: a multiple of `seconds`, into whose buckets these are merged.
+    """
     value = _one_value(selection)
     if value is None:
         return {}
     by_start: dict[int, list[tuple[str, ...]]] = {}
     for start, *texts in _rows([selection.window.in_buckets(seconds)], *value, names=("start",)):
-        by_start.setdefault(start, []).append(tuple(texts))
+        by_start.setdefault(start - start % (merged or seconds), []).append(tuple(texts))
     return {start: _percentiles(rows) for start, rows in by_start.items()}
 
 

@@ -23,13 +23,14 @@ def by_tag(selection: Selection, key: str | None = None) -> list[tuple[Tag, Tota
     """Totals by tag, the dearest first; with `key`, by the values of this tag, where the value `""` are requests without it."""
     parts: dict[Tag, list[Totals]] = {}
     for (text,), totals in query.sum_by(selection, "tags").items():
-        for tag in _tags(text, key):
+        for tag in tags_of(text, key):
             parts.setdefault(tag, []).append(totals)
     sums = {tag: add(totals) for tag, totals in parts.items()}
     return sorted(sums.items(), key=lambda item: (-item[1].cost, -item[1].requests, item[0]))
 
 
-def _tags(text: str, key: str | None) -> list[Tag]:
+def tags_of(text: str, key: str | None = None) -> list[Tag]:
+    """The tags of a value of the dimension `tags`; with `key`, only that one."""
     if text in ("", OTHER):
         return [Tag(key or "", text)]
     tags: dict[str, str] = json.loads(text)

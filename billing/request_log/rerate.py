@@ -7,7 +7,7 @@ only since yesterday change what past requests cost. A row without any price kee
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -38,6 +38,9 @@ ROW_FIELDS = ("cost", "cost_source", "price_id", "price_version")
 ATTEMPT_FIELDS = ("cost", "price_id")
 
 
+Progress = Callable[[Iterable[RequestLog], int], Iterable[RequestLog]]
+
+
 class Change(msgspec.Struct, kw_only=True):
     """What a rating changes for one model at one upstream; costs in USD, those of unpriced rows left out."""
 
@@ -60,14 +63,18 @@ class Report(msgspec.Struct, kw_only=True):
     changes: list[Change] = []
 
 
-def rerate(since: datetime, until: datetime | None = None, *, dry_run: bool = False) -> Report:
-    """Rate the rows of requests that began at or after `since` and before `until`; with `dry_run`, write nothing."""
+def rerate(since: datetime, until: datetime | None = None, *, dry_run: bool = False, progress: Progress = lambda rows, _: rows) -> Report:
+    """Rate the rows of requests that began at or after `since` and before `until`; with `dry_run`, write nothing.
+
+    `progress` yields the rows that it gets with their number, and may show how many there were.
+    """
     rows = RequestLog.objects.filter(timestamp__gte=since, upstream_id__isnull=False)
     if until is not None:
         rows = rows.filter(timestamp__lt=until)
     rater, report = Rater(), Report()
     changes: dict[tuple[str, str], Change] = {}
-    unread_rows = rows.order_by("timestamp", "id").prefetch_related("tries").iterator(chunk_size=BATCH_ROWS)
+    read = rows.order_by("timestamp", "id").prefetch_related("tries").iterator(chunk_size=BATCH_ROWS)
+    unread_rows = iter(progress(read, rows.count()))
     while batch := list(islice(unread_rows, BATCH_ROWS)):
         changed: list[RequestLog] = []
         for row in batch:

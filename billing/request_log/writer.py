@@ -137,6 +137,15 @@ def _insert(entries: list[LogEntry]) -> list[LogEntry]:
     return new
 
 
+def write_entries(entries: list[LogEntry]) -> int:
+    """Write entries that come from no journal, such as those of another gateway, and count them; return the number of new rows."""
+    with transaction.atomic():
+        _counted_models.fill(entries)
+        new = _insert(entries)
+        _add_to_rollups(new)
+    return len(new)
+
+
 def _add_to_rollups(new: list[LogEntry]) -> None:
     """Count the entries that became rows, in the transaction of their rows."""
     sums = Sums()

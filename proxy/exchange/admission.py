@@ -1,4 +1,4 @@
-"""Whether a request may be served: client key, model, permission, rate limits, checked in this order.
+"""Whether a request may be served: client key, model, permission, checked in this order; then :mod:`proxy.exchange.reservation`.
 
 A model may be open to requests without a client key: by ``allow_anonymous``, or because its upstreams are called with the
 client's own credentials.
@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from accounts import keys, rate_limits
+from accounts import keys
 from accounts.common.gateway_config import config
 from accounts.keys import Key
 from proxy.exchange import client_labels
@@ -82,7 +82,7 @@ async def authenticate_key(record: Record) -> Key:
 
 
 async def admit(record: Record, key: Key, body: OpenedRequest, prefix: str) -> Admitted:
-    """Resolve the model, check the key's permission and take a lease of its rate limits; raises :class:`ClientMistake`."""
+    """Resolve the model and check the key's permission; raises :class:`ClientMistake`."""
     name = body.envelope.model
     record.note_model(name, stream=body.envelope.stream)
     record.note_tags(client_labels.tags(record.http.headers, body.envelope, key))
@@ -90,7 +90,6 @@ async def admit(record: Record, key: Key, body: OpenedRequest, prefix: str) -> A
     if model is None or not may_use_model(key, model):
         raise _refusal(record, key, name, prefix, model)
     await check_named_models(key, body.envelope, prefix)
-    record.note_lease(rate_limits.check(key))
     return Admitted(key, model)
 
 
@@ -157,11 +156,6 @@ async def _is_open_request(http: HttpRequest, read_body: Callable[[HttpRequest, 
 def may_use_model(key: Key, model: ResolvedModel) -> bool:
     """Whether a request with this key may use a model. ``ANONYMOUS`` may use open models only."""
     return is_open(model.model) if key is ANONYMOUS else keys.may_use(key, model.requested, model.model.name)
-
-
-def may_list(key: Key, model: ModelEntry) -> bool:
-    """Whether the list of models has ``model`` for this key."""
-    return is_open(model) if key is ANONYMOUS else keys.may_use(key, model.name)
 
 
 def is_open(model: ModelEntry) -> bool:

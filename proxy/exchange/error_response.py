@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from accounts.common.gateway_config import config
 from proxy.exchange.http_response import AnyHeader, ErrorResponse
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.lookup import REQUEST_ID_HEADERS
@@ -26,5 +27,7 @@ def error_response(
     prefix it may not recognise the dialect.
     """
     error = dialect.encode_error(failure, request_id)
+    if failure.kind == "budget":
+        status = config().budget_status
     headers = [pair for pair in error.headers.items() if names_request or pair[0].lower() not in REQUEST_ID_HEADERS]
     return ErrorResponse(failure, error.body, status=error.status if status is None else status, headers=[*headers, *own_headers])

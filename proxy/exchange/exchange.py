@@ -2,10 +2,11 @@
 
     authenticate   the client key                                                (:mod:`proxy.exchange.admission`)
     read           the body, decoded if it is compressed, as the request type of the path: ``Translated`` below, ``Passthrough``, ``Stored``
-    admit          model, permission, rate limits                                (:mod:`proxy.exchange.admission`)
+    admit          model, permission                                             (:mod:`proxy.exchange.admission`)
     restore        the stored turns that the body refers to                      (:mod:`proxy.exchange.stored_responses`)
     plan           the targets in the order in which they are tried; one alone,
                    if it has the remote object that the body names               (:mod:`proxy.exchange.planning`)
+    reserve        requests, tokens, concurrency and budgets of the key          (:mod:`proxy.exchange.reservation`)
     attempt        prepare the body, call the target, read its response          (:mod:`proxy.exchange.attempt`)
                    on ``UpstreamFailed``: update the routing state, next target  (:mod:`proxy.exchange.failover`)
     respond        whole, or event by event, in the client's dialect
@@ -27,14 +28,15 @@ import msgspec
 
 from accounts.common.gateway_config import config
 from accounts.keys import Key
+from accounts.limits import limiter
 from billing.request_log.entry import Meter
-from proxy.exchange import requirements, token_counting
+from proxy.exchange import requirements, reservation, token_counting
 from proxy.exchange.admission import OpenedRequest, admit, authenticate
 from proxy.exchange.attempt import TranslatedAttempt
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import ErrorResponse, JsonResponse, StreamingResponse
 from proxy.exchange.large_bodies import in_thread_if_large
-from proxy.exchange.planning import Planned, RestoredBody, first_success, plan
+from proxy.exchange.planning import BillingBasis, Planned, RestoredBody, first_success, plan
 from proxy.exchange.recorded import RecordedRequest
 from proxy.exchange.recorded_attempts import RecordedAttempts
 from proxy.exchange.request_context import RequestContext
@@ -87,6 +89,8 @@ async def run(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, pre
         admitted = await admit(request.record, key, body, prefix)
         complete = await body.restore(key)
         planned = await plan(request.record, admitted, complete)
+        if limiter.current().applies_to(key):
+            await reservation.reserve(request.record, key, planned, complete.billing)
         with RecordedAttempts(request.record, planned) as attempts:
             planned.require_reachable()
             return await complete.respond(attempts)
@@ -101,7 +105,8 @@ async def count(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, p
         await decode_body(http)
         body = await read_body(http, key)
         admitted = await admit(request.record, key, body, prefix)
-        request.record.release_lease()
+        if limiter.current().applies_to(key):
+            await reservation.count_request(request.record, key)
         planned = await plan(request.record, admitted, await body.restore(key))
         with RecordedAttempts(request.record, planned) as attempts:
             planned.require_reachable()
@@ -125,6 +130,7 @@ class Translated(msgspec.Struct, frozen=True):
 
     dialect: Dialect
     envelope: Envelope
+    billing: BillingBasis = "generation"
 
     async def restore(self, key: Key) -> Translated:  # noqa: ARG002  (the body refers to nothing)
         """Itself."""

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
+from accounts.common.steady_clock import wall_time_of
 from proxy.exchange.tool_call_enforcement import ToolCallRejected
 from proxy.exchange.upstream_call import Attempt
 from proxy.translation.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
@@ -193,7 +194,9 @@ class Failover:
             return
         target = attempt.target
         call = attempt.call
-        requested = retry_after_seconds(call.received, self._state.clock()) if call.failure and call.failure.status >= 400 else None
+        requested = (
+            retry_after_seconds(call.received, wall_time_of(self._state.clock())) if call.failure and call.failure.status >= 400 else None
+        )
         subject = subject_of(scope, **_subject(target))
         until = self._state.start_cooldown(subject, seconds if requested is None else requested)
         if scope is CooldownScope.UPSTREAM or target.credential is None:

@@ -10,16 +10,18 @@ from urllib.parse import parse_qs, quote
 
 import msgspec
 
-from accounts import keys, rate_limits
+from accounts import keys
 from accounts.common.gateway_config import config
 from accounts.keys import Key
+from accounts.limits import limiter
+from proxy.exchange import reservation
 from proxy.exchange.admission import ANONYMOUS, authenticate_key
 from proxy.exchange.exchange import ClientResponse, run
 from proxy.exchange.failover import Failover
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.passthrough import Passthrough, path_below
 from proxy.exchange.passthrough_attempt import TAKES_UNTRANSLATED, PassthroughRequest
-from proxy.exchange.planning import Planned
+from proxy.exchange.planning import BillingBasis, Planned
 from proxy.exchange.record import Record
 from proxy.exchange.recorded import RecordedRequest
 from proxy.exchange.recorded_attempts import RecordedAttempts
@@ -58,6 +60,7 @@ class ObjectPath(msgspec.Struct, frozen=True, kw_only=True):
     is_forwarded_whole: bool = False
     capabilities: frozenset[str] = frozenset()
     allows_comments: bool = False
+    billing: BillingBasis = "nothing"
 
     def read(self, http: HttpRequest) -> UntranslatedRequest:
         """The body as it came."""
@@ -90,7 +93,8 @@ async def call(http: HttpRequest, dialect: Dialect, object_id: str, *, missing: 
         remote_object = await find_own(object_id, key.id)
         if remote_object is None:
             raise missing
-        request.record.note_lease(rate_limits.check(key))
+        if limiter.current().applies_to(key):
+            await reservation.hold_request(request.record, key)
         target = _target_of(remote_object, prefix)
         await _check_body(http, dialect, key, target)
         path = path_below(http, prefix).rstrip("/")

@@ -19,7 +19,7 @@ from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.passthrough_attempt import PassthroughAttempt, PassthroughRequest
-from proxy.exchange.planning import first_success
+from proxy.exchange.planning import BillingBasis, first_success
 from proxy.exchange.recorded_attempts import FirstPiece, RecordedAttempts
 from proxy.exchange.request_context import RequestContext
 from proxy.translation.dialects.base import Dialect, ErrorBody
@@ -58,6 +58,11 @@ class ForwardedPath(Protocol):
         ...
 
     @property
+    def billing(self) -> BillingBasis:
+        """What its requests are billed by."""
+        ...
+
+    @property
     def allows_comments(self) -> bool:
         """Whether comments may be added to a stream of events: only where pxbin knows the API."""
         ...
@@ -75,6 +80,11 @@ class DeclaredPath(msgspec.Struct, frozen=True):
     """A :class:`ForwardedPath` that a dialect declares."""
 
     declaration: UntranslatedPath
+
+    @property
+    def billing(self) -> BillingBasis:
+        """See :class:`ForwardedPath`."""
+        return "unknown" if not self.declaration.estimates else "generation" if self.declaration.generates else "input"
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -115,6 +125,7 @@ class PlainPath(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     default_model: str = ""
+    billing: BillingBasis = "unknown"
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -166,6 +177,11 @@ class Passthrough(msgspec.Struct, frozen=True):
     def envelope(self) -> Envelope:
         """The top-level fields of the body."""
         return self.untranslated.envelope
+
+    @property
+    def billing(self) -> BillingBasis:
+        """What the request is billed by."""
+        return self.path.billing
 
     async def restore(self, key: Key) -> Passthrough:  # noqa: ARG002  (stored responses are for translated bodies)
         """Itself."""

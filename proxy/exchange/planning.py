@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -32,8 +32,17 @@ AnyAttempt = TypeVar("AnyAttempt", bound=Attempt)
 T = TypeVar("T")
 
 
+BillingBasis = Literal["generation", "input", "nothing", "unknown"]
+"""What a request is billed by: its input and output, its input alone, not at all, or by what pxbin cannot estimate."""
+
+
 class RestoredBody(OpenedRequest, Protocol):
     """A request whose body is complete: what it refers to was looked up."""
+
+    @property
+    def billing(self) -> BillingBasis:
+        """What the request is billed by."""
+        ...
 
     def requirements(self, context: RequestContext, model: ResolvedModel, meter: Meter) -> Requirements:
         """What the request demands of a target."""

@@ -11,11 +11,10 @@ from time import perf_counter_ns
 
 import msgspec
 
-from accounts import rate_limits
 from accounts.common import uuid7
 from accounts.common.gateway_config import config
 from accounts.keys import Key
-from accounts.rate_limits import Lease
+from accounts.limits.limiter import UNLIMITED, Lease
 from billing import rates
 from billing.log_columns import MAX_REASON, CostSource
 from billing.outcomes import Outcome
@@ -52,7 +51,7 @@ class Record:
         self.dialect = dialect
         self.is_written = False
         self._key: Key | None = None
-        self._lease = rate_limits.UNLIMITED
+        self.lease: Lease = UNLIMITED
         self._made: dict[str, MadeEntry] = {}
         self.meter = Meter(
             id=uuid7.new_id(),
@@ -87,12 +86,9 @@ class Record:
         self.meter.tags = tags
 
     def note_lease(self, lease: Lease) -> None:
-        """The rate limits have room for the request; :meth:`write` releases the lease."""
-        self._lease = lease
-
-    def release_lease(self) -> None:
-        """Release the lease early, for a request that uses no tokens."""
-        self._lease.release()
+        """The limits and budgets have room for the request; :meth:`write` releases the lease."""
+        self.lease = lease
+        self.meter.over_budget = lease.levels.is_over
 
     def note_objects(self, attempt: Attempt) -> None:
         """Remember what the upstream of an attempt keeps, for the key of the request, before the client can name it."""
@@ -111,21 +107,21 @@ class Record:
             live_state.current().add_object(entry.held_by(target.upstream.id, credential_id, api_key_id=self._key.id))
 
     def write(self, outcome: Outcome, *, status: int | None, failure: Failure | None = None, failover: Failover | None = None) -> None:
-        """Append the journal line and release the lease with the tokens of all attempts; only the first call counts.
+        """Append the journal line and release the lease with the tokens and the cost of all attempts; only the first call counts.
 
         ``status`` ``None``: the client left before it got one. ``failover``: the attempts; ``None`` if no targets were planned.
         """
         if self.is_written:
             return
         self.is_written = True
-        tokens = 0
+        tokens = cost = 0
         try:
-            tokens = self._append(outcome, status=_CLIENT_LEFT if status is None else status, failure=failure, failover=failover)
+            tokens, cost = self._append(outcome, status=_CLIENT_LEFT if status is None else status, failure=failure, failover=failover)
         finally:
-            self._lease.release(tokens=tokens)
+            self.lease.release(tokens=tokens, cost=cost)
 
-    def _append(self, outcome: Outcome, *, status: int, failure: Failure | None, failover: Failover | None) -> int:
-        """Append the line to the journal; returns the tokens of all attempts."""
+    def _append(self, outcome: Outcome, *, status: int, failure: Failure | None, failover: Failover | None) -> tuple[int, int]:
+        """Append the line to the journal; returns the tokens and the cost (pico-dollars) of all attempts."""
         attempts = [] if failover is None else failover.tried
         usage, estimated = self._sum_up(attempts)
         last = attempts[-1] if attempts else None
@@ -151,10 +147,10 @@ class Record:
         if failover is not None and (decision := failover.decision):
             entry.routing = decision
         journal.current().append(entry, unauthenticated=self._key is None)
-        if usage is None:
-            return 0
+        if usage is None or self.lease is UNLIMITED:
+            return 0, 0
         tokens = usage.with_parts()
-        return tokens.total_input + tokens.output
+        return tokens.total_input + tokens.output, entry.cost or 0
 
     def _sum_up(self, attempts: Sequence[Attempt]) -> tuple[Usage | None, bool]:
         """The total usage of the attempts and whether it is an estimate; notes the facts of the last one on the meter."""

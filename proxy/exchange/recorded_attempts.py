@@ -12,8 +12,9 @@ from contextlib import aclosing
 from types import TracebackType
 
 from accounts.common.gateway_config import config
+from accounts.limits.limiter import UNLIMITED
 from billing.outcomes import Outcome
-from proxy.exchange import debug_headers, requirements
+from proxy.exchange import debug_headers, limit_headers, requirements
 from proxy.exchange.error_response import error_response
 from proxy.exchange.http_response import ErrorResponse
 from proxy.exchange.planning import Planned
@@ -144,6 +145,8 @@ class RecordedAttempts:
             pairs = [pair for pair in pairs if "ratelimit" in pair[0].lower()]  # clients decide by them whether to try again
         if config().response_headers:
             pairs += debug_headers.headers(tried, request=self.http, model=self._record.meter.model)
+        if (lease := self._record.lease) is not UNLIMITED:
+            pairs = limit_headers.replace(pairs, self._record.dialect.client.limit_headers, lease.key, lease.levels)
         if self.planned.is_traced:
             pairs.append((requirements.TRACE_HEADER, debug_headers.decision(tried, self._failover.decision)))
         return pairs

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import msgspec
 
 from accounts.keys import Key
-from proxy.exchange import stored_responses
+from accounts.limits import limiter
+from proxy.exchange import reservation, stored_responses
 from proxy.exchange.admission import admit, authenticate
 from proxy.exchange.exchange import CompleteRequest, Translated
 from proxy.exchange.http_request import HttpRequest
@@ -122,7 +123,8 @@ class SocketTurn:
             key = await authenticate(request.record, self.read_body, prefix)
             body = await self.read_body(http, key)
             await admit(request.record, key, body, prefix)
-            request.record.release_lease()
+            if limiter.current().applies_to(key):
+                await reservation.count_request(request.record, key)
             await self.restore(body.envelope, key)
             return self._empty_response(request.record.meter.id_seed, request.record.meter.created, body.envelope)
         return request.error_response

@@ -26,6 +26,7 @@ from proxy.exchange.exchange import BodyReader, ClientResponse, CompleteRequest,
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from proxy.exchange.large_bodies import in_thread_if_large
+from proxy.exchange.planning import BillingBasis
 from proxy.exchange.recorded_attempts import RecordedAttempts
 from proxy.exchange.remote_objects import find_own
 from proxy.exchange.request_context import RequestContext
@@ -151,6 +152,7 @@ class Stored(msgspec.Struct, frozen=True):
 
     translated: Translated
     turn: Turn
+    billing: BillingBasis = "generation"
 
     @property
     def dialect(self) -> Dialect:

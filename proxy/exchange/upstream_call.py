@@ -91,9 +91,10 @@ class UpstreamCall:
         if target.upstream.pass_client_credentials:
             secrets = [value.rpartition(" ")[2] for _, value in own_credentials(self._client_headers)]
         else:
-            secrets = [credential.secret for credential in target.upstream.credentials]
+            credentials = list(target.upstream.credentials)
             if target.credential is not None:  # one that a newer catalogue no longer has
-                secrets.append(target.credential.secret)
+                credentials.append(target.credential)
+            secrets = [secret for credential in credentials for secret in (credential.secret, credential.session_token)]
         for secret in secrets:
             if len(secret) >= SHORTEST_SECRET:
                 text = text.replace(secret.encode(), b"***")

@@ -19,6 +19,7 @@ Kind = Literal[
     "invalid_request",  # 400: the client's body is invalid or not supported
     "authentication",  # 401: the client key is missing or invalid
     "billing",  # 402: the account of the credential has no balance
+    "budget",  # 402: a budget of the client's key has no room
     "permission",  # 403
     "not_found",  # 404: a path or an object
     "model_not_found",  # 404: the model that the client named
@@ -46,6 +47,7 @@ STATUSES: Mapping[str, int] = {
     "invalid_request": 400,
     "authentication": 401,
     "billing": 402,
+    "budget": 402,
     "permission": 403,
     "not_found": 404,
     "model_not_found": 404,

@@ -51,6 +51,7 @@ NAVIGATION = [
         "title": "",
         "items": [
             {"title": "Start", "icon": "home", "link": reverse_lazy("admin:index")},
+            _own_page("Usage", "bar_chart", "usage", "billing.view_requestlog"),
             _own_page("Connect a client", "cable", "connect", "accounts.view_apikey"),
             _page("accounts.apikey", "key"),
             _page("upstreams.upstream", "cloud"),
@@ -58,6 +59,7 @@ NAVIGATION = [
             _page("billing.requestlog", "receipt_long"),
             _own_page("Sessions", "account_tree", "sessions", "billing.view_requestlog"),
             _page("billing.price", "payments"),
+            _page("accounts.budget", "savings"),
         ],
     },
     {
@@ -77,9 +79,17 @@ NAVIGATION = [
         "separator": True,
         "items": [
             _page("accounts.owner", "groups"),
+            _page("accounts.pool", "workspaces"),
+            _page("accounts.keydefaults", "tune"),
             _page("accounts.managementkey", "terminal"),
             _page("auth.user", "person"),
             _page("auth.group", "group"),
+            {
+                "title": "Import and export",
+                "icon": "swap_vert",
+                "link": reverse_lazy("config-file"),
+                "permission": lambda request: request.user.is_superuser,
+            },
         ],
     },
 ]
@@ -95,6 +105,6 @@ UNFOLD: dict[str, Any] = {
     "COLORS": {"primary": {"500": "oklch(68% .22 304)"}},
     "DASHBOARD_CALLBACK": "pxbin_site.dashboard.dashboard",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
-    "STYLES": [lambda request: static("pxbin/admin.css")],  # noqa: ARG005  (unfold passes the request)
+    "STYLES": [(lambda request, name=name: static(f"pxbin/{name}")) for name in ("admin.css", "usage.css")],  # noqa: ARG005  (by unfold)
     "SCRIPTS": [(lambda request, name=name: static(f"pxbin/{name}")) for name in ("admin.js", "accessibility.js", "times.js")],  # noqa: ARG005
 }

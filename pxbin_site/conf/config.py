@@ -135,6 +135,23 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             minimum=1,
         ),
     ] = 256 * 1024 * 1024
+    max_running_requests: Annotated[
+        int,
+        _LIMITS(
+            "Requests that one web process answers at the same time; beyond, clients get 529 or 503 with Retry-After. 0: no limit.",
+            "requests",
+            minimum=0,
+        ),
+    ] = 5000
+    shed_lag_seconds: Annotated[
+        float,
+        _LIMITS(
+            "While everything in a web process is late by more than this, a growing share of new requests gets 529 or 503 with "
+            "Retry-After, before their bodies are read; first of all those of the busiest keys. 0: never.",
+            "seconds",
+            minimum=0,
+        ),
+    ] = 1.0
     header_timeout_seconds: Annotated[float, _LIMITS("Time in which all headers of a request must arrive.", "seconds", minimum=0.01)] = 30.0
     body_timeout_seconds: Annotated[float, _LIMITS("Longest pause while a request body arrives.", "seconds", minimum=0.01)] = 30.0
     keepalive_seconds: Annotated[
@@ -178,6 +195,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit_burst: Annotated[
         int, _GATEWAY("Requests that a key may send at once after a pause; 0: twice the rate.", "requests", minimum=0)
     ] = 0
+    budget_status: Annotated[
+        int, _GATEWAY("Status of requests that a budget refuses: 402, or 429 for clients that do not know it.", "status", 402, 429)
+    ] = 402
     cb_failure_threshold: Annotated[
         int, _GATEWAY("Consecutive failures that open an upstream's circuit breaker.", "failures", minimum=0)
     ] = 5

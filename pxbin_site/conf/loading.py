@@ -13,7 +13,7 @@ import msgspec
 from pxbin_site.conf.config import Config, ConfigurationError
 from pxbin_site.conf.providers import PROVIDERS
 from pxbin_site.conf.setting import PREFIX, Declaration, declarations, env_name
-from pxbin_site.conf.sources import CONFIG_PATH, ENV_FILE, read_sources
+from pxbin_site.conf.sources import CLIENT_KEY, CONFIG_PATH, ENV_FILE, IMPORT_PASSPHRASE, read_sources
 
 TEST_PREFIX = f"{PREFIX}TEST_"
 """Variables that only the tests use."""
@@ -70,5 +70,5 @@ def _conflicts(config: Config) -> list[str]:
 
 def _unknown_variables(texts: Mapping[str, str], settings: Mapping[str, Declaration]) -> tuple[str, ...]:
     """Variables that begin with the prefix and are not settings: most likely spelling mistakes."""
-    names = {setting.variable for setting in settings.values()} | {CONFIG_PATH, ENV_FILE}
+    names = {setting.variable for setting in settings.values()} | {CONFIG_PATH, ENV_FILE, CLIENT_KEY, IMPORT_PASSPHRASE}
     return tuple(sorted(name for name in texts if name.startswith(PREFIX) and name not in names and not name.startswith(TEST_PREFIX)))

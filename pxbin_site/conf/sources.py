@@ -9,8 +9,12 @@ from dotenv.parser import Binding, parse_stream
 from pxbin_site.conf.setting import PREFIX, env_name
 
 # Read before the settings, because they name the files.
+CLIENT_KEY = f"{PREFIX}KEY"
+"""Not a setting: where the README's examples have the key of a client."""
 CONFIG_PATH = f"{PREFIX}CONFIG_PATH"
 ENV_FILE = f"{PREFIX}ENV_FILE"
+IMPORT_PASSPHRASE = f"{PREFIX}IMPORT_PASSPHRASE"
+"""The encryption key of another pxbin, for `manage.py import_pxbin`; no setting."""
 
 
 def read_sources(variables: Mapping[str, str], *, directory: Path, fields: Container[str]) -> tuple[dict[str, str], list[str]]:
@@ -25,6 +29,11 @@ def read_sources(variables: Mapping[str, str], *, directory: Path, fields: Conta
     yaml_file, missing = _locate(texts, CONFIG_PATH, directory / "config.yaml")
     settings, errors = read_yaml(yaml_file, fields)
     return {env_name(field): text for field, text in settings.items()} | texts, [*problems, *missing, *errors]
+
+
+def env_file_variables(variables: Mapping[str, str], *, directory: Path) -> dict[str, str]:
+    """The variables of `.env`, without errors: :func:`read_sources` reports these."""
+    return read_env_file(_locate(variables, ENV_FILE, directory / ".env")[0])[0]
 
 
 def _locate(texts: Mapping[str, str], variable: str, default: Path) -> tuple[Path, list[str]]:

@@ -13,7 +13,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
-from accounts.models import Owner
+from accounts.models import IssuedKey, Owner, Pool
 from billing.models import Price
 from pxbin_site.config_files import sections
 from pxbin_site.config_files.configuration import Configuration, Row
@@ -27,6 +27,8 @@ from upstreams.validators import header_value
 
 MASK = "********"
 SECRET = "secret"  # noqa: S105  (the name of a field)
+NAMED: dict[Any, str] = {Owner: "owners", Pool: "pools"}
+"""The sections of rows that are made when another row first names them."""
 Identity = tuple[Any, ...]
 
 
@@ -43,6 +45,10 @@ def apply(configuration: Configuration, *, prune: bool = False, dry_run: bool = 
     return report
 
 
+class _ConsequenceError(Exception):
+    """A row refers to one that is invalid itself; only that one is reported."""
+
+
 class _Application:
     """One import."""
 
@@ -50,9 +56,11 @@ class _Application:
         self.configuration = configuration
         self.report = Report(configuration=configuration)
         self._stored: dict[str, dict[Identity, list[models.Model]]] = {}
-        self._labels: dict[type[models.Model], dict[str, models.Model]] = defaultdict(dict)
+        self._labels: dict[type[models.Model], dict[str, models.Model | None]] = defaultdict(dict)
         self._listed: dict[str, set[Any]] = defaultdict(set)
         """Primary keys of the rows that the file has."""
+        self._invalid: set[tuple[type[models.Model], str]] = set()
+        """The tables and names of rows that cannot be written."""
 
     def run(self, *, prune: bool) -> Report:
         problems: list[str] = []
@@ -73,7 +81,7 @@ class _Application:
         stored: defaultdict[Identity, list[models.Model]] = defaultdict(list)
         for row in sections.rows_of(section.name):
             stored[self._identity(section, row)].append(row)
-            self._labels[section.table][sections.label(row)] = row
+            self._name(row)
         self._stored[section.name] = stored
 
     def _identity(self, section: Section, row: models.Model) -> Identity:
@@ -81,17 +89,22 @@ class _Application:
         return tuple(getattr(row, fields[name].attname) for name in section.identity)
 
     def _problems_of(self, section: Section, row: Row) -> list[str]:
+        problems: list[str] = []
         try:
             self._write(section, row)
+        except _ConsequenceError:
+            return []
         except ValidationError as error:
-            return [f"{row.place}: {message}" for message in _messages(section, error)]
+            problems = [f"{row.place}: {message}" for message in _messages(section, error)]
         except IntegrityError:
-            return [f"{row.place}: this {section.noun} exists already"]
-        return []
+            problems = [f"{row.place}: this {section.noun} exists already"]
+        if problems:
+            prefix, name = row.values.get("path_prefix"), str(row.values.get("name"))
+            self._invalid.add((section.table, f"{prefix}/{name}" if prefix else name))
+        return problems
 
     def _write(self, section: Section, declared: Row) -> None:
-        values = self._column_values(section, declared)
-        candidate = section.table(**values)
+        candidate, values = self._candidate(section, declared)
         identity = self._identity(section, candidate)
         stored = self._stored[section.name][identity]
         row = next((row for row in stored if row.pk not in self._listed[section.name]), None)
@@ -103,7 +116,23 @@ class _Application:
             return
         row = self._create(section, candidate, declared) if row is None else self._update(section, row, values, declared)
         self._listed[section.name].add(row.pk)
-        self._labels[section.table][sections.label(row)] = row
+        self._name(row)
+
+    def _name(self, row: models.Model) -> None:
+        """Note how other rows of the file may refer to a row: keys by their hashes, or by names that only one has."""
+        names = self._labels[type(row)]
+        names[sections.reference(row)] = row
+        if isinstance(row, IssuedKey) and row.name:
+            is_used = row.name in names and names[row.name] != row
+            names[row.name] = None if is_used else row
+
+    def _candidate(self, section: Section, declared: Row) -> tuple[models.Model, dict[str, Any]]:
+        """The row as it would be new, and its declared columns as the table would store them: without blanks, for example."""
+        values = self._column_values(section, declared)
+        candidate = section.table(**values)
+        fields = section.table._meta.concrete_fields  # noqa: SLF001  (documented)
+        candidate.clean_fields(exclude={field.name for field in fields if field.attname not in values or field.is_relation})
+        return candidate, {name: getattr(candidate, name) for name in values}
 
     def _column_values(self, section: Section, declared: Row) -> dict[str, Any]:
         """The declared columns, by their attributes of a row; those of a complete file with the defaults of the others."""
@@ -126,18 +155,42 @@ class _Application:
                 raise ValidationError({name: error}) from None
         if value is None:
             return None
-        if field.related_model is Owner:  # made when a key first names it
-            return Owner.named(str(value)).pk
-        row = self._labels[field.related_model].get(str(value))  # type: ignore[index]
+        return self._referred(field.related_model, name, value).pk
+
+    def _referred(self, table: Any, name: str, value: Any) -> models.Model:
+        """The row that a value refers to. Owners and pools are made when a row first names them."""
+        if table in NAMED:
+            named: models.Model = table.named(str(value))
+            self._listed[NAMED[table]].add(named.pk)
+            return named
+        row = self._labels[table].get(str(value))
+        if row is None and (table, str(value)) in self._invalid:
+            raise _ConsequenceError
         if row is None:
             raise ValidationError({name: f"there is no {name} {value}"})
-        return row.pk
+        return row
+
+    def _many(self, section: Section, declared: Row) -> dict[str, list[Any]]:
+        """The rows of each declared field that has several; of a complete file also of the others, as none."""
+        many: dict[str, list[Any]] = {}
+        for name, field in sections.many_columns(section.name).items():
+            values = declared.values.get(name, [] if self.configuration.is_complete else None)
+            if values is None:
+                continue
+            if not isinstance(values, list):
+                raise ValidationError({name: "Enter a list of names."})
+            many[name] = [self._referred(field.related_model, name, value) for value in values]
+        return many
 
     def _create(self, section: Section, row: models.Model, declared: Row) -> models.Model:
         _set_secret(row, declared)
+        own_id = declared.values.get("id")
+        if own_id is not None and not section.table._default_manager.filter(pk=own_id).exists():  # noqa: SLF001  (documented)
+            row.pk = own_id
         _save(row)
         fields = sections.columns(section.name)
         given = {name: sections.file_value(fields[name], row) for name in declared.values if name in fields}
+        given |= {name: after for name, (_, after) in self._set_many(section, row, declared).items()}
         shown = {name: (None, value) for name, value in given.items() if value not in (None, {}, [])}
         self._note("create", section, row, _masked(shown, declared), declared.place)
         return row
@@ -149,7 +202,8 @@ class _Application:
             if field.attname in values and getattr(row, field.attname) != values[field.attname]
         }
         has_new_secret = _differs_in_secret(row, declared)
-        if (not differing and not has_new_secret) or (section.table is Price and _is_same_price(row, values, differing)):
+        many = self._set_many(section, row, declared)
+        if (not differing and not has_new_secret and not many) or (section.table is Price and _is_same_price(row, values, differing)):
             return row
         before = {name: sections.file_value(field, row) for name, field in differing.items()}
         if section.table is Price:
@@ -160,9 +214,20 @@ class _Application:
         if has_new_secret:
             _set_secret(row, declared)
         _save(row)
-        after = {name: (before[name], sections.file_value(field, row)) for name, field in differing.items()}
+        after = {name: (before[name], sections.file_value(field, row)) for name, field in differing.items()} | many
         self._note("update", section, row, _masked(after, declared if has_new_secret else None), declared.place)
         return row
+
+    def _set_many(self, section: Section, row: models.Model, declared: Row) -> dict[str, tuple[Any, Any]]:
+        """Set the fields with several rows; returns those that differed, before and after."""
+        changed = {}
+        for name, others in self._many(section, declared).items():
+            manager = getattr(row, name)
+            before, after = (sorted(sections.reference(other) for other in rows) for rows in (manager.all(), others))
+            if before != after:
+                manager.set(others)
+                changed[name] = (before, after)
+        return changed
 
     def _note(self, action: Any, section: Section, row: models.Model, fields: dict[str, Any], place: str = "") -> None:
         self.report.changes.append(Change(action=action, kind=section.noun, name=sections.label(row), fields=fields, place=place))
@@ -227,7 +292,8 @@ def _differs_in_secret(row: models.Model, declared: Row) -> bool:
 def _set_secret(row: models.Model, declared: Row) -> None:
     secret = declared.values.get(SECRET)
     if isinstance(row, UpstreamCredential) and isinstance(secret, Secret) and secret.text:
-        header_value(secret.text)
+        for line in secret.text.splitlines():  # the second one is a session token
+            header_value(line)
         store.set_secret(row, secret.text, reference=secret.reference)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser
 from typing import Any
+
+from django.conf import settings
 
 from pxbin_site.config_files.configuration import Options
 
@@ -19,7 +20,7 @@ def add_choices(parser: ArgumentParser) -> None:
 def choices_of(options: dict[str, Any]) -> Options:
     """The choices of a command line."""
     return Options(
-        variables=os.environ,
+        variables=settings.VARIABLES,
         client_identity=options["client_identity"],
         catch_all=not options["no_catch_all"],
         require_keys=options["require_keys"],

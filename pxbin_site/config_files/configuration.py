@@ -39,6 +39,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     client_identity: bool = False
     catch_all: bool = True
     require_keys: bool = False
+    reads_files: bool = True
+    """Whether ``file:PATH`` is read."""
 
 
 class Configuration(msgspec.Struct, kw_only=True):

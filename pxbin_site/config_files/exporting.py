@@ -22,7 +22,7 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 def configuration(*, with_secrets: bool = False) -> dict[str, Any]:
     """All rows as a file has them. Values that are the defaults are left out. ``with_secrets``: credentials in plain text."""
-    names = _variables()
+    names = references()
     exported: dict[str, Any] = {PXBIN: VERSION}
     for section in SECTIONS.values():
         if section.parent:
@@ -35,7 +35,7 @@ def configuration(*, with_secrets: bool = False) -> dict[str, Any]:
             if child is not None and row.pk in children:
                 values[child.name] = children[row.pk]
             rows.append(values)
-        exported[section.name] = rows
+        exported[section.name] = rows if section.identity else next(iter(rows), None)
     return exported
 
 
@@ -56,6 +56,9 @@ def _values(section: Section, row: Any) -> dict[str, Any]:
         is_default = not sections.has_own_default(field) and getattr(row, field.attname) == sections.default(field)
         if name != section.parent and (not is_default or name in section.identity or name == "base_url"):
             values[name] = value
+    for name, many in sections.many_columns(section.name).items():
+        if names := sorted(sections.reference(other) for other in getattr(row, many.name).all()):
+            values[name] = names
     if section.name == "prices":
         values = {name: value for name, value in values.items() if value not in (None, "")}
     first = [name for name in (*reversed(section.identity), "name") if name in values]
@@ -78,7 +81,7 @@ def _children(section: Section, names: dict[Any, str], *, with_secrets: bool) ->
     return children
 
 
-def _variables() -> dict[Any, str]:
+def references() -> dict[Any, str]:
     """The reference of each credential's secret: where it came from, else an environment variable of a name of its own."""
     names: dict[Any, str] = {}
     for row in sections.rows_of("credentials"):

@@ -13,7 +13,7 @@ PXBIN, PROXX, CLAUDE_PROXY, MODEL_PROXY = "pxbin", "proxx", "claude-proxy", "mod
 LLM_PROXY, LITELLM, CLAUDE_CODE_ROUTER = "llm-proxy", "litellm", "claude-code-router"
 FORMATS = (PXBIN, PROXX, CLAUDE_PROXY, MODEL_PROXY, LLM_PROXY, LITELLM, CLAUDE_CODE_ROUTER)
 AUTO = "auto"
-DECLARED = frozenset({PXBIN, "upstreams", "models", "prices", "owners", "keys", "management_keys"})
+DECLARED = frozenset({PXBIN, "upstreams", "models", "prices", "owners", "pools", "keys", "budgets", "key_defaults", "management_keys"})
 """Names at the top of pxbin's own files with rows; others hold settings. One of them is enough."""
 LITELLM_SETTINGS = frozenset({"litellm_settings", "router_settings", "general_settings", "environment_variables"})
 

@@ -17,7 +17,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.common.api_envelope import timestamp
-from accounts.models import ApiKey, ManagementKey, Owner
+from accounts.models import ApiKey, Budget, IssuedKey, KeyDefaults, ManagementKey, Owner, Pool
 from billing.models import Price
 from proxy.translation.dialects.lookup import FORMATS
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
@@ -71,7 +71,10 @@ SECTIONS: dict[str, Section] = {
             ending="retire",
         ),
         Section(name="owners", noun="owner", table=Owner, identity=("name",)),
+        Section(name="pools", noun="pool", table=Pool, identity=("name",)),
         _keys("keys", "key", ApiKey),
+        Section(name="budgets", noun="budget", table=Budget, identity=("scope", "key", "owner", "pool", "period")),
+        Section(name="key_defaults", noun="row", table=KeyDefaults, identity=()),
         _keys("management_keys", "management key", ManagementKey),
     )
 }
@@ -90,9 +93,20 @@ def columns(name: str) -> dict[str, models.Field[Any, Any]]:
     }
 
 
+@cache
+def many_columns(name: str) -> dict[str, models.ManyToManyField[Any, Any]]:
+    """The fields of a section with several rows of another table, by their names in files."""
+    return {field.name: field for field in SECTIONS[name].table._meta.many_to_many}  # noqa: SLF001  (documented)
+
+
+def reference(row: models.Model) -> str:
+    """The name by which files refer to a row."""
+    return str(row.key_hash) if isinstance(row, IssuedKey) else label(row)
+
+
 def label(row: models.Model) -> str:
-    """The name by which files refer to a row, and messages call it."""
-    if isinstance(row, ApiKey | ManagementKey):
+    """The name by which messages call a row."""
+    if isinstance(row, IssuedKey):
         return f"{row.name or 'unnamed'} ({row.key_prefix or row.key_hash[:8]}…)"
     if isinstance(row, UpstreamCredential):
         return f"{row.upstream}: {row.name or 'unnamed'}"
@@ -109,14 +123,15 @@ def rows_of(name: str) -> models.QuerySet[Any, Any]:
     if section.table is Price:
         rows = rows.filter(models.Q(valid_until__isnull=True) | models.Q(valid_until__gt=timezone.now()), is_active=True, source="manual")
         return rows.order_by("name", "model__path_prefix", "model__name", "upstream__name", "-valid_from", "id")
-    return rows.order_by("created_at", "id") if section.ending == "revoke" or section.parent else rows.order_by(*section.identity)
+    is_by_time = section.ending == "revoke" or any(field.is_relation for field in columns(name).values())
+    return rows.order_by("created_at", "pk") if is_by_time else rows.order_by(*section.identity, "pk")
 
 
 def file_value(field: models.Field[Any, Any], row: models.Model) -> Any:
     """A column's value as files have it."""
     value = getattr(row, field.name)
     if field.is_relation:
-        return None if value is None else label(value)
+        return None if value is None else reference(value)
     if isinstance(value, datetime):
         return timestamp(value)
     if isinstance(value, Decimal):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, OutputWrapper
 from django.db import DatabaseError
 
@@ -52,6 +53,7 @@ def prepare(
             bootstrap.store_secrets(config)
             before_migrations()
             migrated = bootstrap.migrate(announce, output=output)
+            bootstrap.require_shared_counts()
             store.check_credentials()
             created = bootstrap.set_up(config)
             return Prepared(migrated, created, [] if file is None else config_import.import_once(file))
@@ -59,5 +61,7 @@ def prepare(
         raise CommandError(str(error)) from error
     except vault.WrongEncryptionKey as error:
         raise CommandError(f"{error}\n{WRONG_KEY_HINT.format(directory=config.data_dir)}") from error
+    except ValidationError as error:
+        raise CommandError(" ".join(error.messages)) from error
     except DatabaseError as error:
         raise CommandError(f"The database cannot be used: {' '.join(str(error).split())}") from error

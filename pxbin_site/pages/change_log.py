@@ -20,6 +20,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
+from accounts.change_log import ACTIONS, SEPARATOR
 from accounts.models import ApiKey, ManagementKey
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 
@@ -29,7 +30,6 @@ TABLES: Mapping[str, type[Any]] = {
 }  # fmt: skip
 """The tables with a history, by their names in the query."""
 PAGE_SIZE, MAX_EXPORTED = 50, 5000
-ACTIONS = {"+": "created", "~": "changed", "-": "deleted"}
 LEVELS = {"+": "success", "~": "info", "-": "danger"}
 UNTRACKED = frozenset({"history_id", "history_date", "history_change_reason", "history_type", "history_user", "updated_at", "created_at"})
 
@@ -114,7 +114,7 @@ def _of_table(kind: str, conditions: Q, object_id: uuid.UUID | None, limit: int)
             action=ACTIONS[record.history_type],
             level=LEVELS[record.history_type],
             user=user.get_username() if user is not None else "",
-            origin=record.history_change_reason or "",
+            origin=(record.history_change_reason or "").removeprefix(SEPARATOR),
             fields=_differences(before.get(record.earlier_id), record) if record.history_type == "~" else [],
         )
 

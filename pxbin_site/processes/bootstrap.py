@@ -16,16 +16,18 @@ from django.core.management.base import OutputWrapper
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Q
 
-from accounts import keys
+from accounts import keys, models
 from accounts.common.commands import connect_once, is_set_up
 from accounts.common.key_kinds import KeyKind
-from accounts.models import ApiKey, ManagementKey
+from accounts.models import ApiKey, Budget, KeyDefaults, ManagementKey
 from billing.models import Price
 from pxbin_site.conf import secrets_file
 from pxbin_site.conf.config import Config, ConfigurationError
 from pxbin_site.conf.providers import PROVIDERS, Provider
 from pxbin_site.conf.setting import env_name
+from pxbin_site.processes import schema_check
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.presets import PRESETS
 from upstreams.secrets import store
@@ -127,8 +129,10 @@ def migrate(announce: Callable[[int], object] = lambda _: None, *, output: Outpu
     """Migrate the database if migrations are missing. Returns a line for the operator if a database that was in use has changed.
 
     `announce` is called with the number of missing migrations before they are applied; Django writes a line for each to `output`.
+    Raises :class:`~pxbin_site.processes.schema_check.HalfMigratedError`.
     """
     executor = MigrationExecutor(connection)
+    schema_check.check(executor)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if not plan:
         return []
@@ -137,6 +141,13 @@ def migrate(announce: Callable[[int], object] = lambda _: None, *, output: Outpu
     call_command("migrate", interactive=False, verbosity=0 if output is None else 1, stdout=output)
     applied = len(MigrationRecorder(connection).applied_migrations()) - before
     return [f"the database was brought up to date (migrations applied: {applied})"] if before and applied else []
+
+
+def require_shared_counts() -> None:
+    """Raise ValidationError if there are limits or budgets and the web processes of this gateway cannot count them together."""
+    has_limit = Q(rate_limit__isnull=False) | Q(token_limit__isnull=False) | Q(concurrency_limit__isnull=False)
+    if Budget.objects.exists() or ApiKey.objects.filter(has_limit).exists() or KeyDefaults.objects.filter(has_limit).exists():
+        models.require_shared_counts()
 
 
 @transaction.atomic

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts import cache_revisions, keys, last_used, rate_limits
+from accounts import cache_revisions, keys, last_used
 from accounts.cache_revisions import Watcher
+from accounts.limits import limiter
+from accounts.limits.memory_counts import MemoryCounts
 from billing.pricing import price_book
 from billing.request_log import journal, remote_objects
 from pxbin_site import metrics
@@ -18,6 +20,7 @@ from upstreams.http import client
 from upstreams.routing import credential_state, live_state
 
 if TYPE_CHECKING:
+    from accounts.limits.redis_counts import RedisCounts
     from billing.request_log.shipper import Shipper
     from upstreams.routing.redis_sync import RedisSync
 
@@ -34,6 +37,7 @@ class Lifespan:
         # With Redis the workers may run on other machines, and the journal's segments are sent to them.
         self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
         self._redis_sync: RedisSync | None = None
+        self._counts: MemoryCounts | RedisCounts | None = None
         self._metrics: metrics.ProcessMetrics | None = None
 
     async def start(self) -> None:
@@ -53,7 +57,9 @@ class Lifespan:
         objects = routing_state.remote_objects
         objects.stores = [store.find] if self._redis_sync is None else [self._redis_sync.find_objects, store.find]
         cache_revisions.on_change(remote_objects.REVISION, self._note_nested_objects)
-        rate_limits.start(rate_limits.Limiter(rps=config.rate_limit_rps, burst=config.rate_limit_burst))
+        self._counts = _redis_counts(config.redis_url, config.web_processes) if config.redis_url else MemoryCounts()
+        self._counts.start()
+        limiter.start(limiter.Limiter(self._counts, rps=config.rate_limit_rps, burst=config.rate_limit_burst))
         cache_revisions.on_change("prices", price_book.refresh)
         await asyncio.to_thread(self._watcher.start)
         if self._shipper is not None:
@@ -70,6 +76,8 @@ class Lifespan:
         if self._redis_sync is not None:
             await self._redis_sync.stop()
         journal.current().close()
+        if self._counts is not None:
+            await self._counts.stop()
         if self._metrics is not None:
             self._metrics.stop()
         await asyncio.to_thread(credential_state.flush)
@@ -84,6 +92,13 @@ def _redis_sync(url: str, state: live_state.RoutingState) -> "RedisSync":
     from upstreams.routing import redis_sync
 
     return redis_sync.RedisSync(url, state)
+
+
+def _redis_counts(url: str, processes: int) -> "RedisCounts":
+    """Imported here for the same reason."""
+    from accounts.limits.redis_counts import RedisCounts
+
+    return RedisCounts(url, processes=processes)
 
 
 def _shipper(spool: Path) -> "Shipper":

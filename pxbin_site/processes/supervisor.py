@@ -19,6 +19,8 @@ from pathlib import Path
 logger = logging.getLogger("pxbin.supervisor")
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
+COMMAND = [str(MANAGE)] if MANAGE.exists() else ["-m", "pxbin_site"]
+"""The arguments of the interpreter: a checkout's script, from whatever directory it runs, or the installed package."""
 RESTART_SECONDS, MAX_RESTART_SECONDS = 1.0, 30.0
 """Pause before a child is started again; it doubles each time, until a child has lived for `HEALTHY_SECONDS`."""
 HEALTHY_SECONDS = 60.0
@@ -48,7 +50,7 @@ class ChildProcess:
         channel, child_end = socket.socketpair()
         # No shell, and our own interpreter and script: no argument comes from outside.
         process = subprocess.Popen(  # noqa: S603
-            [sys.executable, str(MANAGE), *self.arguments],
+            [sys.executable, *COMMAND, *self.arguments],
             stdin=child_end.fileno(),
             start_new_session=True,
             pass_fds=self._pass_fds,

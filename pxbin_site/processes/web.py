@@ -9,7 +9,7 @@ from django.conf import settings
 from pxbin_site.asgi import application, has_websocket
 from pxbin_site.processes.lifespan import Lifespan
 from pxbin_site.server import daphne_server
-from pxbin_site.server.key_gate import KeyGate
+from pxbin_site.server.key_gate import KeyGate, is_of_clients
 
 SWITCH_SECONDS = 0.001
 """How long a thread keeps the interpreter's lock while the event loop waits for it: threads that work on large bodies would
@@ -52,4 +52,5 @@ def run(
         on_shutdown=lifespan.stop,
         gate=KeyGate(),
         websockets=has_websocket,
+        is_sheddable=is_of_clients,
     )

@@ -37,6 +37,7 @@ HSTS: Header = (b"strict-transport-security", b"max-age=31536000")
 REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 PRINTABLE = re.compile(rb"[\x20-\x7e]{0,4096}")
 
+MANAGEMENT_ROOTS = ("/api/", "/v1/admin/")
 METHODS = b"GET, POST, PUT, DELETE, OPTIONS, PATCH"
 REQUEST_HEADERS = ", ".join(("Accept", "Authorization", "Content-Type", "X-Request-ID", *CLIENT_HEADERS)).encode()
 EXPOSED = (
@@ -57,8 +58,8 @@ def request_id(fields: Fields) -> bytes:
 
 
 def is_management(path: str) -> bool:
-    """Whether the path is one of the management API, whose errors have their own shape."""
-    return path == "/api" or path.startswith("/api/")
+    """Whether the path is one of the management API or of model-proxy's, whose errors have their own shape."""
+    return f"{path}/".startswith(MANAGEMENT_ROOTS)
 
 
 def is_api(path: str) -> bool:
@@ -131,8 +132,11 @@ KINDS: Mapping[int, Kind] = {
     415: "unsupported_encoding",
     500: "internal",
     503: "overloaded",
+    529: "overloaded",
 }
 """The kind of failure of a status; other statuses are ``invalid_request``."""
+OVERLOADED = 529
+"""The status of an overloaded server; dialects that do not have it answer 503."""
 CODES: Mapping[int, str] = {404: "unknown_url"}
 MANAGEMENT_TYPES = {404: "not_found", 500: "server_error", 503: "server_error"}
 
@@ -143,7 +147,8 @@ def refusal(
     """An error response in the client's dialect; ``fields``: the request's headers, ``retry_after``: seconds.
 
     The response has the given ``status``, not the one that the dialect uses for the kind of failure: with 408 or 413 the server
-    may close the connection. Its headers are without ``content-length``, ``transfer-encoding`` and ``connection``.
+    may close the connection. Only for 529 (overloaded) it has the dialect's own. Its headers are without ``content-length``,
+    ``transfer-encoding`` and ``connection``.
     """
     identity = identity or request_id(fields)
     extra: list[Header] = []
@@ -157,4 +162,5 @@ def refusal(
         return JsonResponse(msgspec.json.encode({"error": error}), status, [*extra, *common])
     failure = Failure(kind=KINDS.get(status, "invalid_request"), message=message, code=CODES.get(status))
     dialect, request_id_text = dialect_of(path, fields), identity.decode("ascii")
-    return error_response(failure, dialect=dialect, request_id=request_id_text, own_headers=[*extra, *common], status=status)
+    own_status = None if status == OVERLOADED else status
+    return error_response(failure, dialect=dialect, request_id=request_id_text, own_headers=[*extra, *common], status=own_status)

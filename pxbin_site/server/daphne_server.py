@@ -58,6 +58,7 @@ from pxbin_site.server.http1.head import Head  # noqa: E402
 from pxbin_site.server.http1.leavers import leavers  # noqa: E402
 from pxbin_site.server.http1.transport import StreamTransport  # noqa: E402
 from pxbin_site.server.http1.turns import Turns  # noqa: E402
+from pxbin_site.server.overload import Overload  # noqa: E402
 from pxbin_site.server.websockets import Flow, refuse_handshake  # noqa: E402
 
 
@@ -74,6 +75,8 @@ def limits_from_settings() -> Limits:
         header_timeout=config.header_timeout_seconds,
         body_timeout=config.body_timeout_seconds,
         max_buffered_bytes=config.max_buffered_bytes,
+        max_running=config.max_running_requests or sys.maxsize,
+        max_lag=config.shed_lag_seconds,
     )
 
 
@@ -97,7 +100,15 @@ class Server(daphne_server.Server):
     current: Server | None = None
     """That of this process."""
 
-    def __init__(self, application: Application, *, limits: Limits, gate: Gate, websockets: PathPredicate = any_path) -> None:
+    def __init__(
+        self,
+        application: Application,
+        *,
+        limits: Limits,
+        gate: Gate,
+        websockets: PathPredicate = any_path,
+        is_sheddable: PathPredicate = any_path,
+    ) -> None:
         Server.current = self
         super().__init__(
             application,
@@ -120,6 +131,12 @@ class Server(daphne_server.Server):
         self.running: set[Running] = set()
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop  # noqa: SLF001 - daphne takes it the same way
         self.turns = Turns(self.loop)
+        self.overload = Overload(
+            max_lag_seconds=limits.max_lag,
+            max_running=limits.max_running,
+            running=lambda: (running for running in self.running if isinstance(running, Cycle)),
+            is_sheddable=is_sheddable,
+        )
         self.held_back: set[Connection] = set()
         self._listener: asyncio.Server | None = None
         self._stop = asyncio.Event()
@@ -129,6 +146,7 @@ class Server(daphne_server.Server):
     async def listen(self, listening: socket.socket) -> None:
         """Start to accept connections, and start the ticker, which checks the deadlines."""
         self._tick()
+        self.overload.start(self.loop)
         self._listener = await self.loop.create_server(lambda: StreamTransport(partial(Connection, self)), sock=listening, backlog=BACKLOG)
 
     def run_until_complete(self, main: Coroutine[Any, Any, None]) -> None:
@@ -149,6 +167,11 @@ class Server(daphne_server.Server):
     def connection_closed(self, connection: Connection) -> None:
         """A connection is closed."""
         self.open_connections.discard(connection)
+
+    def admit(self, head: Head) -> None:
+        """See :class:`~pxbin_site.server.http1.connection_server.ConnectionServer`."""
+        if self.overload.share or len(self.running) >= self.limits.max_running:
+            self.overload.check(head, len(self.running))
 
     def cycle_started(self, cycle: Running) -> None:
         """An application has been started for a request."""
@@ -259,16 +282,17 @@ class Server(daphne_server.Server):
 
 
 class Load(NamedTuple):
-    """What this process serves now."""
+    """What this process serves now, and how many requests it has refused because of overload."""
 
     running: int
     connections: int
+    shed: int
 
 
 def load() -> Load:
-    """The running requests and the open connections of clients."""
+    """The load of this process; zeros without a server."""
     server = Server.current
-    return Load(0, 0) if server is None else Load(len(server.running), len(server.open_connections))
+    return Load(0, 0, 0) if server is None else Load(len(server.running), len(server.open_connections), server.overload.shed)
 
 
 def retire() -> None:
@@ -330,6 +354,7 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
     limits: Limits | None = None,
     gate: Gate | None = None,
     websockets: PathPredicate = any_path,
+    is_sheddable: PathPredicate = any_path,
 ) -> None:
     """Serve ``application`` on a listening socket until SIGTERM or SIGINT. Only in the main thread, once per process.
 
@@ -338,12 +363,15 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
     copies of the listening socket in this process, or the kernel goes on accepting connections that nobody serves. ``on_hangup`` is
     called at SIGHUP, by default :func:`retire`; ``on_drain`` is called at the beginning of a retirement, too.
     ``on_listening`` gets the address. ``gate`` decides which bodies are received; without one, all
-    are. ``websockets``: whether a path has a websocket. Raises what ``on_startup`` raises.
+    are. ``websockets``: whether a path has a websocket; ``is_sheddable``: whether requests of a path may be refused when there is too
+    much to do. Raises what ``on_startup`` raises.
     """
     listening.setblocking(False)
     raise_file_limit()
     return_large_blocks()
-    server = Server(application, limits=limits or limits_from_settings(), gate=gate or OpenGate(), websockets=websockets)
+    server = Server(
+        application, limits=limits or limits_from_settings(), gate=gate or OpenGate(), websockets=websockets, is_sheddable=is_sheddable
+    )
 
     async def main() -> None:
         try:

@@ -77,7 +77,10 @@ class Handler(ASGIHandler):
                 await self._serve(view, captured, scope=scope, receive=receive, send=send)
             else:
                 await _not_allowed(methods, scope, send)
-        elif base_url_hint(path) or path.startswith(PATH_ROOTS):  # below these a path is hot or does not exist
+        elif (base_url_hint(path) and not _asks_for_page(scope)) or (
+            path.startswith(PATH_ROOTS) and not common_headers.is_management(path)
+        ):
+            # Below these roots a path is hot or does not exist.
             await _refuse(send, scope, 404, unknown_path(method, path))
         else:
             await super().__call__(scope, receive, send)
@@ -224,6 +227,11 @@ async def _not_allowed(methods: Methods, scope: Scope, send: Send) -> None:
         await send_whole(send, 204, [*allow, *_common(scope)], b"")
     else:
         await _refuse(send, scope, 405, f"Method {scope['method']} is not allowed at {scope['path']}", extra=allow)
+
+
+def _asks_for_page(scope: Scope) -> bool:
+    """Whether a browser asks for the page `/models` of pxbin's dashboard, instead of a client whose base URL lacks ``/v1``."""
+    return scope["path"].rstrip("/") == "/models" and b"text/html" in dict(scope["headers"]).get(b"accept", b"")
 
 
 def _asks_for_socket(scope: Scope) -> bool:

@@ -13,11 +13,17 @@ from proxy.exchange.admission import has_open_models
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import Headers
 from proxy.translation.errors import ClientMistake, GatewayError
+from pxbin_site.server.common_headers import is_management
 from pxbin_site.server.http1.gate import WITH_KEY, WITHOUT_KEY, Verdict
 from pxbin_site.server.http1.head import Head
 from pxbin_site.server.query_key import NOT_FOR_CLIENTS, moved
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
+
+
+def is_of_clients(path: str) -> bool:
+    """Whether a path is one of clients, or below a path prefix: not the admin, the management API or a health check."""
+    return path[1:].partition("/")[0].lower() not in NOT_FOR_CLIENTS and not is_management(path)
 
 
 class KeyGate:
@@ -31,7 +37,7 @@ class KeyGate:
 
     def decide(self, path: str, headers: RawHeaders) -> Verdict | None:
         """See :class:`~pxbin_site.server.http1.gate.Gate`. Only memory is looked at."""
-        if path[1:].partition("/")[0].lower() in NOT_FOR_CLIENTS:
+        if not is_of_clients(path):
             return WITHOUT_KEY
         try:
             token = presented_key(Headers(headers))

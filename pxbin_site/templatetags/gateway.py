@@ -52,6 +52,25 @@ def client_examples(request: HttpRequest, key: str = KEY_PLACEHOLDER, allowed: l
         ),
         "curl, as an Anthropic client": _curl(f"{url}/v1/messages", f"x-api-key: {key}", messages),
         "curl, as an OpenAI client": _curl(f"{url}/v1/chat/completions", f"Authorization: Bearer {key}", chat),
+        "Gemini CLI": _lines(
+            f"export GOOGLE_GEMINI_BASE_URL={shlex.quote(url)}", f"export GEMINI_API_KEY={key}", f"gemini -m {shlex.quote(model)}"
+        ),
+        "google-genai (Python)": _lines(
+            "from google import genai",
+            "",
+            f"client = genai.Client(api_key={json.dumps(key)}, http_options={{'base_url': {json.dumps(url)}}})",
+            f"print(client.models.generate_content(model={json.dumps(model)}, contents='Hello').text)",
+        ),
+        "boto3 (Converse)": _lines(
+            "import boto3",
+            "",
+            "client = boto3.client(",
+            f"    'bedrock-runtime', endpoint_url={json.dumps(url)}, region_name='us-east-1',",
+            f"    aws_access_key_id={json.dumps(key)}, aws_secret_access_key='unused',",
+            ")",
+            "messages = [{'role': 'user', 'content': [{'text': 'Hello'}]}]",
+            f"print(client.converse(modelId={json.dumps(model)}, messages=messages)['output']['message'])",
+        ),
         "OpenAI SDKs": _lines(f"export OPENAI_BASE_URL={shlex.quote(url + '/v1')}", f"export OPENAI_API_KEY={key}"),
     }
     return {"snippets": list(lines.items())}

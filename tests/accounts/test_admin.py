@@ -1,15 +1,22 @@
 import html
 import re
+import uuid
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from django.contrib.messages import get_messages
+from django.utils import timezone
 
 from accounts import keys
-from accounts.models import ApiKey, ManagementKey
+from accounts.admin.budgets import forecast
+from accounts.limits.budget_states import BudgetState
+from accounts.models import ApiKey, Budget, ManagementKey, Pool
+from billing.models import RequestLog
 
 pytestmark = pytest.mark.django_db
 
-NO_LIMITS = {"rate_limit": "", "token_limit": "", "concurrency_limit": ""}
+NO_LIMITS = {"rate_limit": "", "token_limit": "", "concurrency_limit": "", "budgets-TOTAL_FORMS": "0", "budgets-INITIAL_FORMS": "0"}
 EMPTY_FIELDS = {"metadata": "{}", "expires_at_0": "", "expires_at_1": "", "allowed_models": ""}
 
 
@@ -130,3 +137,78 @@ def test_every_page_of_a_key_opens(admin_client):
             response = admin_client.get(f"/admin/accounts/{path}/{page}")
             assert response.status_code == 200
             assert row.key_hash not in response.content.decode()
+
+
+# --- budgets -----------------------------------------------------------------------------------------------------------------
+
+
+def spend(key, amount, **fields):
+    return RequestLog.objects.create(
+        id=uuid.uuid4(),
+        timestamp=timezone.now(),
+        model="m",
+        status_code=200,
+        latency_ms=1,
+        overhead_us=1,
+        api_key_id=key.pk,
+        cost=Decimal(amount),
+        **fields,
+    )
+
+
+def test_a_key_gets_a_budget_and_pools_on_its_page(admin_client):
+    pool = Pool.named("agents")
+    budget = {
+        "budgets-TOTAL_FORMS": "1", "budgets-0-amount_usd": "12.5", "budgets-0-period": "monthly", "budgets-0-mode": "soft",
+        "pools": [str(pool.pk)],
+    }  # fmt: skip
+    add_key(admin_client, **budget)
+    row = ApiKey.objects.get()
+    assert [(made.scope, made.amount_usd, made.period, made.mode) for made in row.budgets.all()] == [
+        ("key", Decimal("12.5"), "monthly", "soft")
+    ]
+    assert list(row.pools.all()) == [pool]
+
+
+def test_the_list_of_budgets_shows_what_was_spent_and_what_would_have_been_refused(admin_client):
+    _, key = keys.issue("llm", name="laptop")
+    Budget.objects.create(scope="key", key=key, amount_usd=Decimal(2), period="daily", mode="soft")
+    Budget.objects.create(scope="global", amount_usd=Decimal(10), period="total")
+    spend(key, "1.25")
+    spend(key, "1.5", over_budget=True)
+    page = html.unescape(admin_client.get("/admin/accounts/budget/").content.decode())
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "key laptop, day $2.00 $2.75 $0.00 exceeded" in text
+    assert "all requests, for ever $10.00 $2.75 $7.25 has room" in text
+
+
+def test_a_budget_for_ever_is_forecast_from_when_it_was_made():
+    made = datetime(2026, 12, 1, tzinfo=UTC)
+    row = Budget(amount_usd=Decimal(10), period="total", created_at=made)
+    assert forecast(row, BudgetState(Decimal(5), None, None), made + timedelta(days=2)) == made + timedelta(days=4)
+    assert forecast(row, BudgetState(Decimal(0), None, None), made + timedelta(days=2)) is None
+
+
+def test_a_budget_that_lasts_until_it_resets_is_not_used_up_before():
+    start, end = datetime(2026, 12, 1, tzinfo=UTC), datetime(2026, 12, 2, tzinfo=UTC)
+    row = Budget(amount_usd=Decimal(10), period="daily", created_at=start)
+    noon = start + timedelta(hours=12)
+    assert forecast(row, BudgetState(Decimal(4), start, end), noon) is None
+    assert forecast(row, BudgetState(Decimal(8), start, end), noon) == start + timedelta(hours=15)
+
+
+def test_the_defaults_for_new_keys_are_one_page(admin_client):
+    assert admin_client.get("/admin/accounts/keydefaults/")["Location"] == "/admin/accounts/keydefaults/add/"
+    form = {
+        "rate_limit": "60",
+        "token_limit": "",
+        "concurrency_limit": "",
+        "budget_usd": "5",
+        "budget_period": "weekly",
+        "budget_mode": "hard",
+    }
+    admin_client.post("/admin/accounts/keydefaults/add/", form)
+    assert admin_client.get("/admin/accounts/keydefaults/")["Location"] == "/admin/accounts/keydefaults/1/change/"
+    page = admin_client.get("/admin/accounts/apikey/add/").content.decode()
+    assert re.search(r'name="rate_limit" value="60"', page)
+    assert re.search(r'name="budgets-0-amount_usd" value="5', page)

@@ -12,6 +12,8 @@ from tests.support.vendor_wires import Completion
 from tests.support.vendors import Vendor
 
 FORMATS = {"openai_chat": "openai", "anthropic": "anthropic", "openai_responses": "openai_responses", "bedrock": "bedrock"}
+CLOUDS = {"bedrock_converse": "bedrock_converse", "gemini": "gemini"}
+"""Formats whose providers the tests of OpenAI's and Anthropic's wires leave out: ``test_clouds.py`` has them."""
 
 
 ECHOES = {"openai_chat": "echo", "anthropic": "echo-anthropic", "openai_responses": "echo-responses", "bedrock": "echo-bedrock"}
@@ -63,10 +65,11 @@ def vendors(gateway: Gateway, fake_loop: Loop) -> Iterator[dict[str, Vendor]]:
 
     Clients go by a model's name where they choose what to send.
     """
-    vendors_by_dialect = {dialect: Vendor(dialect, fake_loop) for dialect in FORMATS}
+    formats = FORMATS | CLOUDS
+    vendors_by_dialect = {dialect: Vendor(dialect, fake_loop) for dialect in formats}
     for dialect, vendor in vendors_by_dialect.items():
         models = [f"gpt-5-at-{dialect}", f"claude-sonnet-4-5-at-{dialect}"]
-        gateway.add_upstream(vendor.fake, *models, name=f"vendor-{dialect}", format=FORMATS[dialect], region="us-east-1")
+        gateway.add_upstream(vendor.fake, *models, name=f"vendor-{dialect}", format=formats[dialect], region="us-east-1")
     yield vendors_by_dialect
     for vendor in vendors_by_dialect.values():
         vendor.fake.stop()
@@ -74,8 +77,18 @@ def vendors(gateway: Gateway, fake_loop: Loop) -> Iterator[dict[str, Vendor]]:
 
 @pytest.fixture(params=list(FORMATS))
 def vendor(request: pytest.FixtureRequest, vendors: dict[str, Vendor]) -> Vendor:
+    """Every test runs with a provider of each dialect of ``FORMATS``."""
+    return reset(vendors[request.param])
+
+
+@pytest.fixture(params=[*FORMATS, *CLOUDS])
+def any_vendor(request: pytest.FixtureRequest, vendors: dict[str, Vendor]) -> Vendor:
     """Every test runs with a provider of each dialect."""
-    chosen = vendors[request.param]
+    return reset(vendors[request.param])
+
+
+def reset(chosen: Vendor) -> Vendor:
     chosen.split = 0
+    chosen.takes_own_clients = False
     chosen.says(Completion("Hello"))
     return chosen

@@ -108,6 +108,22 @@ def test_a_refused_upstream_credential_is_a_502_for_the_client(gateway: Gateway,
     assert (answer.status_code, answer.json()["error"]["type"]) == (502, "api_error")
 
 
+def test_temporary_credentials_send_their_session_token(gateway: Gateway, upstream: FakeUpstream) -> None:
+    name = f"temporary-{upstream.url.rpartition(':')[2]}"
+    credential = {"access_key_id": ACCESS_KEY, "api_key": SECRET, "session_token": "a-session-token"}
+    upstream_row = gateway.api(
+        "POST", "/upstreams", json={"name": name, "base_url": upstream.url, "format": "bedrock", "region": REGION, **credential}
+    )
+    gateway.api("POST", "/models", json={"name": name, "upstream_id": upstream_row["id"]})
+    upstream.otherwise(lambda request: json_reply({"message": f"{request.header('x-amz-security-token')} is expired"}, status=400))
+    body = {"model": name, "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
+    answer = gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
+    (received,) = upstream.requests
+    assert received.header("x-amz-security-token") == "a-session-token"
+    assert "x-amz-security-token" in received.header("authorization")
+    assert (answer.status_code, "a-session-token" in answer.text, "***" in answer.text) == (400, False, True)
+
+
 def test_a_bearer_key_needs_no_signature(gateway: Gateway, upstream: FakeUpstream) -> None:
     name = f"bearer-{upstream.url.rpartition(':')[2]}"
     upstream_row = gateway.api(

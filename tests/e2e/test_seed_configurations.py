@@ -4,12 +4,14 @@ Only addresses and ports differ from the READMEs: the upstream is a scripted one
 """
 
 import json
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
 
 from tests.support.fake_upstream import event, json_reply, sse
-from tests.support.gateway import Gateway
+from tests.support.gateway import ROOT, Gateway, clean_environment
 from tests.support.ports import free_port
 
 USER = [{"role": "user", "content": "Hello!"}]
@@ -147,6 +149,17 @@ def test_an_unchanged_file_is_not_imported_again(tmp_path, upstream):
         gateway.restart()
         names = {row["name"]: row["display_name"] for row in gateway.api("GET", "/models")}
         assert names["glm"] == "glm4.7"
+
+
+def test_a_dry_run_before_the_first_start_compares_with_an_empty_gateway_and_writes_no_file(tmp_path, upstream):
+    path = written(tmp_path / "config.json", claude_proxy(upstream, 8888))
+    command = [sys.executable, str(ROOT / "manage.py"), "import_config", str(path), "--dry-run", "--exit-code"]
+    data_dir = tmp_path / "data"
+    process = subprocess.run(
+        command, env=clean_environment(PXBIN_DATA_DIR=str(data_dir)), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (process.returncode, process.stdout.splitlines()[-1]) == (3, "7 to create, 0 to change, 0 to delete")
+    assert not data_dir.exists()
 
 
 def test_an_address_of_the_settings_wins_over_the_port_of_the_file(tmp_path, upstream):

@@ -102,7 +102,7 @@ def address(route: str, rows) -> str:
 
 def roles_at(method: str, route: str) -> tuple[str, ...]:
     """The roles that a route may tell apart: pages know no keys, the management API knows no sessions. The strongest of them is tried."""
-    if route.startswith("/api/v1/"):
+    if route.startswith(("/api/v1/", "/v1/admin/")):
         return (*KEYS, "superuser")
     return ("nobody", "write", *SESSIONS) if method == "GET" else ("nobody", *SESSIONS)
 
@@ -150,7 +150,7 @@ def test_admin_pages_refuse_keys_and_the_management_api_refuses_sessions():
         by_role = dict(zip(ROLES, statuses, strict=True))
         if route.startswith("/admin"):
             assert {by_role[role] for role in KEYS} <= {by_role["nobody"], UNUSED}, (method, route)
-        if route.startswith("/api/v1/"):
+        if route.startswith(("/api/v1/", "/v1/admin/")):
             assert {by_role[role] for role in SESSIONS} <= {by_role["nobody"], UNUSED}, (method, route)
 
 

@@ -149,7 +149,7 @@ def plain_settings(draw: st.DrawFn, family: str) -> dict[str, object]:
         "max_tokens": max_tokens,
         "temperature": draw(st.sampled_from([None, 0.0, 0.5, 1.0, 1.7])),
         "top_p": draw(st.sampled_from([None, 0.5, 0.97])),
-        "top_k": draw(st.sampled_from([None, 40])) if family == "anthropic" else None,
+        "top_k": draw(st.sampled_from([None, 40])) if family in ("anthropic", "gemini", "bedrock_converse") else None,
         "stop": tuple(draw(st.lists(st.sampled_from(["STOP", "\n\n", "###", "END", "x", "y"]), unique=True))),
         "end_user": draw(st.sampled_from([None, "user-1"])),
         "metadata": draw(st.sampled_from([None, {"key": "value"}])),
@@ -180,12 +180,26 @@ def requests(draw: st.DrawFn, family: str) -> Request:
     )
 
 
+def with_inline_images(request: Request) -> Request:
+    """The request with an inline image in place of each one by URL."""
+
+    def inline(part: Part) -> Part:
+        if isinstance(part, ToolResult):
+            return msgspec.structs.replace(part, content=tuple(inline(inner) for inner in part.content))
+        return IMAGES[0] if isinstance(part, Image) and part.source.kind == "url" else part
+
+    messages = tuple(msgspec.structs.replace(message, parts=tuple(map(inline, message.parts))) for message in request.messages)
+    return msgspec.structs.replace(request, messages=messages)
+
+
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 SEALS = {
     "anthropic": Seal("anthropic", "anthropic", {"signature": "c2lnbmVk"}),
     "openai_responses": Seal("openai_responses", "up-1", {"id": "rs_1", "encrypted_content": "c2VjcmV0"}),
     "openai_chat": Seal("openai_chat", ""),
+    "bedrock_converse": Seal("bedrock_converse", "", {"signature": "c2lnbmVk"}),
+    "gemini": Seal("gemini", "up-1", {"signature": "c2lnbmVk"}),
 }
 """What an upstream of each family seals its reasoning with."""
 
@@ -193,6 +207,8 @@ TIERS: dict[str, tuple[str | None, ...]] = {
     "anthropic": (None, "standard", "priority", "batch"),
     "openai_responses": (None, "default", "flex", "ultrafast"),
     "openai_chat": (None, "default", "scale"),
+    "bedrock_converse": (None,),
+    "gemini": (None,),
 }
 
 

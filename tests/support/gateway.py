@@ -216,10 +216,10 @@ class Gateway:
             self.admin_name, self.admin_password = printed["admin_name"], printed[2]
 
 
-def failed_start(data_dir: Path, **variables: str) -> tuple[int, str]:
-    """Run `serve` where it has to refuse; its exit status and what it wrote to standard error."""
+def failed_start(data_dir: Path, *arguments: str, **variables: str) -> tuple[int, str]:
+    """Run `serve` with these arguments where it has to refuse; its exit status and what it wrote to standard error."""
     process = subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), "serve"],
+        [sys.executable, str(ROOT / "manage.py"), "serve", *arguments],
         env=clean_environment(PXBIN_DATA_DIR=str(data_dir), **{"PXBIN_LISTEN_ADDR": "127.0.0.1:0", **variables}),
         cwd=ROOT,
         capture_output=True,

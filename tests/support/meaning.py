@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-from proxy.translation.canonical import Document, Image, Part, Request, Text, Tool, ToolCall, ToolResult
+from proxy.translation.canonical import Document, Image, Part, Reasoning, Request, Text, Tool, ToolCall, ToolResult
 
 JSON_SENTENCE = "Respond with a single JSON object."
 NO_ARGUMENTS = {"type": "object", "properties": {}}
@@ -85,7 +85,7 @@ def _turns(request: Request, tools: dict[str, Tool]) -> list[Any]:
                 out[-1]["calls"].append((call_numbers[part.id], _called(part, tools)))
             elif isinstance(part, ToolResult):
                 out[-1]["results"][call_numbers[part.call_id]] = _result(part)
-            else:
+            elif not isinstance(part, Reasoning):  # of no provider: the note that a call has no signature
                 _add(out[-1]["content"], _content(part))
     return out
 
@@ -110,7 +110,8 @@ def _content(part: Part) -> Any:
     if isinstance(part, Text):
         return part.text
     if isinstance(part, Image):
-        return ["image", part.source.kind, part.source.value, part.source.media_type]
+        media_type = "" if part.source.kind == "url" else part.source.media_type  # some wires name it, others do not
+        return ["image", part.source.kind, part.source.value, media_type]
     assert isinstance(part, Document), part
     return ["document", part.source.kind, part.source.value, part.title or part.filename]
 
@@ -139,7 +140,12 @@ def carried(source_meaning: Meaning, target: str, *, thinks: bool) -> Meaning:
             out |= {"temperature": min(source_meaning["temperature"], 1.0), "top_p": None}
         out["stop"] = [text for text in source_meaning["stop"] if text.strip()]
         return out
+    if target == "bedrock_converse":
+        return _at_converse(out)
     out["turns"] = [_with_words_for_notes(turn) for turn in source_meaning["turns"]]
+    if target == "gemini":
+        return _at_gemini(out)
+    out["turns"] = [_with_names_for_files(turn) for turn in out["turns"]]
     out["top_k"] = None
     if target == "openai_responses":
         return out | {"stop": [], "max_tokens": None if source_meaning["max_tokens"] is None else max(16, source_meaning["max_tokens"])}
@@ -150,11 +156,70 @@ def carried(source_meaning: Meaning, target: str, *, thinks: bool) -> Meaning:
 _AT_ANTHROPIC: Meaning = {"metadata": None, "prompt_cache_key": None}
 
 
+def _at_converse(out: Meaning) -> Meaning:
+    """No end user, no choice ``none``, no limit of parallel calls; a JSON object is asked for in words, and documents need a text."""
+    dropped = {"end_user": None, "prompt_cache_key": None, "at most one call": False}
+    is_object = out["output"] == "json_object"
+    calls = any(turn["calls"] for turn in out["turns"])
+    return {
+        **out,
+        **dropped,
+        "tools": [] if out["choice"] == "none" and not calls else out["tools"],
+        "choice": None if out["choice"] == "none" else out["choice"],
+        "output": None if is_object else out["output"],
+        "system": sorted([*out["system"], *([JSON_SENTENCE] if is_object else [])]),
+        "temperature": out["temperature"] if out["temperature"] is None else min(out["temperature"], 1.0),
+        "stop": [text for text in out["stop"] if text.strip()],
+        "turns": [_with_text_beside_documents(turn) for turn in out["turns"]],
+    }
+
+
+def _with_text_beside_documents(turn: Any) -> Any:
+    content = [
+        [*item[:3], re.sub("[^a-zA-Z0-9]+", " ", item[3] or "document")] if item[0] == "document" else item for item in turn["content"]
+    ]
+    has_document = any(item[0] == "document" for item in content)
+    silent = has_document and not any(isinstance(item, str) for item in content)
+    return {**turn, "content": [*content, *(["(document)"] if silent else [])]}
+
+
+def _at_gemini(out: Meaning) -> Meaning:
+    tools = [{**tool, "strict": False} if "strict" in tool else tool for tool in out["tools"]]
+    dropped = {"end_user": None, "metadata": None, "prompt_cache_key": None, "at most one call": False}
+    return {**out, **dropped, "tools": tools, "turns": [_at_gemini_turn(turn) for turn in out["turns"]], "stop": out["stop"][:5]}
+
+
+def _at_gemini_turn(turn: Any) -> Any:
+    """Files have no names. Media of a result stay in it unless one of them is a URL: then they follow the results."""
+    moved: list[Any] = []
+    results = {}
+    for number, result in turn["results"].items():
+        inside = [_at_gemini_item(item) for item in result["media"]]
+        if any(item[1] == "url" for item in inside):
+            moved += inside
+            inside = []
+        results[number] = {**result, "media": inside}
+    content = [*moved]
+    for item in turn["content"]:
+        _add(content, item if isinstance(item, str) else _at_gemini_item(item))
+    return {**turn, "results": results, "content": content}
+
+
+def _at_gemini_item(item: list[Any]) -> list[Any]:
+    return [*item[:3], None] if item[0] == "document" else item
+
+
 def _with_words_for_notes(turn: Any) -> Any:
     """A text document becomes text for OpenAI's models: its title and its text."""
     content: list[Any] = []
     for item in turn["content"]:
         _add(content, f"{item[3]}\n{item[2]}" if item[:2] == ["document", "text"] else item)
+    return {**turn, "content": content}
+
+
+def _with_names_for_files(turn: Any) -> Any:
+    """OpenAI's files need a name."""
+    content = [["document", *item[1:3], item[3] or "document.pdf"] if item[0] == "document" else item for item in turn["content"]]
     return {**turn, "content": content}
 
 

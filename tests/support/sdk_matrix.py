@@ -32,6 +32,7 @@ DEFAULTS = frozenset(
         ("caller", '{"type": "direct"}'),
         ("include[]", "reasoning.encrypted_content"),
         ("truncation", "disabled"),
+        ("strict", "false"),
     }
 )
 """Values that say what happens anyway: plain text, the usage that every stream reports, reasoning that comes back."""

@@ -1,4 +1,4 @@
-"""Four providers, one for each dialect.
+"""Six providers, one for each dialect.
 
     vendor.says(Completion("Hello", calls=[Call("call_1", "f", '{"a":1}')]))   # the next answer, streamed if it was asked so
     vendor.last                                                               # the request that arrived, as JSON
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.support import rules_anthropic, rules_openai_chat, rules_openai_responses
+from tests.support import rules_anthropic, rules_converse, rules_gemini, rules_openai_chat, rules_openai_responses
 from tests.support.fake_upstream import CLOSE, FakeUpstream, Loop, Received, Reply, json_reply
 from tests.support.vendor_wires import (
     Completion,
@@ -25,6 +25,7 @@ from tests.support.vendor_wires import (
     response_events,
     response_whole,
 )
+from tests.support.vendor_wires_clouds import converse_stream, converse_whole, google_stream, google_whole
 
 NATIVE_TOOL_FIELDS = {"type", "input_examples", "eager_input_streaming", "defer_loading", "allowed_callers"}
 """Fields of a tool that only clients of Anthropic's dialect send; translation adds none."""
@@ -41,6 +42,8 @@ class Vendor:
         self.refused: list[str] = []
         """Why requests were refused, since answers were last laid ready."""
         self.split = 0
+        self.takes_own_clients = False
+        """Whether bodies of its own SDK arrive as they are: the real API takes more in them than translation makes of it."""
         self._ready: list[Completion | Reply] = [Completion("Hello")]
 
     def says(self, *answers: Completion | Reply) -> None:
@@ -66,7 +69,8 @@ class Vendor:
     def _answer(self, received: Received) -> Reply:
         body = received.json()
         try:
-            CHECKS[self.dialect](received, body)
+            if not self.takes_own_clients:
+                CHECKS[self.dialect](received, body)
         except (AssertionError, KeyError, TypeError, ValueError) as error:
             self.refused.append(f"{type(error).__name__}: {error}")
             return error_of(self.dialect, 400, f"refused by the vendor: {error!r}", {})
@@ -79,6 +83,17 @@ class Vendor:
             if not received.path.endswith("with-response-stream"):
                 return json_reply(message_whole(completion, model), headers={"x-amzn-requestid": "aws-1"})
             return Reply(200, {"content-type": EVENT_STREAM}, self._pieces(bedrock_stream(completion, model), completion))
+        if self.dialect == "bedrock_converse":
+            if not received.path.endswith("converse-stream"):
+                return json_reply(converse_whole(completion), headers={"x-amzn-requestid": "aws-1"})
+            return Reply(200, {"content-type": EVENT_STREAM}, self._pieces(converse_stream(completion), completion))
+        if self.dialect == "gemini":
+            config = body.get("generationConfig", {}).get("thinkingConfig", {})
+            shows_thoughts = config.get("includeThoughts") is True
+            if ":streamGenerateContent" not in received.path:
+                return json_reply(google_whole(completion, shows_thoughts=shows_thoughts))
+            pieces = self._pieces(google_stream(completion, shows_thoughts=shows_thoughts), completion)
+            return Reply(200, {"content-type": "text/event-stream"}, pieces)
         if not body.get("stream"):
             wholes: dict[str, Callable[[], Json]] = {
                 "openai_chat": lambda: chat_whole(completion, body),
@@ -115,7 +130,13 @@ def error_of(dialect: str, status: int, message: str, headers: Json) -> Reply:
     if dialect == "anthropic":
         body: Json = {"type": "error", "error": {"type": kinds.get(status, "api_error"), "message": message}, "request_id": "req_up1"}
         return json_reply(body, status=status, headers={"request-id": "req_up1", **headers})
-    if dialect == "bedrock":
+    if dialect == "gemini":
+        words = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
+        words |= {500: "INTERNAL", 503: "UNAVAILABLE"}
+        return json_reply(
+            {"error": {"code": status, "message": message, "status": words.get(status, "UNKNOWN")}}, status=status, headers=headers
+        )
+    if dialect.startswith("bedrock"):
         names = {400: "ValidationException", 401: "UnrecognizedClientException", 403: "AccessDeniedException"}
         names |= {404: "ResourceNotFoundException", 429: "ThrottlingException", 500: "InternalServerException"}
         names |= {503: "ServiceUnavailableException"}
@@ -155,9 +176,24 @@ def _check_bedrock(received: Received, body: Json) -> None:
     rules_anthropic.check_request(rest)
 
 
+def _check_gemini(received: Received, body: Json) -> None:
+    path, _, query = received.path.partition("?")
+    assert path.startswith("/v1beta/models/"), path
+    assert query == ("alt=sse" if path.endswith(":streamGenerateContent") else ""), query
+    assert received.header("x-goog-api-key"), "no x-goog-api-key"
+    rules_gemini.check_request(body)
+
+
+def _check_converse(received: Received, body: Json) -> None:
+    assert received.path.startswith("/model/"), received.path
+    rules_converse.check_request(body)
+
+
 CHECKS: dict[str, Callable[[Received, Json], None]] = {
     "openai_chat": _check_chat,
     "anthropic": _check_messages,
     "openai_responses": _check_responses,
     "bedrock": _check_bedrock,
+    "bedrock_converse": _check_converse,
+    "gemini": _check_gemini,
 }

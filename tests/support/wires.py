@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.framing.sse import Frame
-from tests.support import grammar_anthropic, grammar_openai_chat, grammar_openai_responses
+from tests.support import grammar_anthropic, grammar_converse, grammar_gemini, grammar_openai_chat, grammar_openai_responses
 
 _MESSAGE_EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 _RESPONSE_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -99,6 +99,8 @@ def _message(body: bytes) -> None:
 JUDGES: dict[str, Judge] = {
     "anthropic": Judge(_messages_whole, _messages_broken, _message),
     "bedrock": Judge(_bedrock_whole, _bedrock_broken, _message),
+    "bedrock_converse": Judge(grammar_converse.check, grammar_converse.check_broken, grammar_converse.check_answer),
+    "gemini": Judge(grammar_gemini.check, grammar_gemini.check_broken, grammar_gemini.check_answer),
     "openai_chat": Judge(_chat_whole, _chat_broken, lambda body: _validate(ChatCompletion, body)),
     "openai_responses": Judge(_responses_whole, _responses_broken, lambda body: _validate(SdkResponse, body)),
 }

@@ -39,6 +39,7 @@ def test_rotation_encrypts_and_counts():
         rotated()
     with with_encryption(SECOND, FIRST):
         assert rotated() == f"1 credentials encrypted again; all use the encryption key {store.ring().current_id}.\n"
+        assert json.loads(rotated("--json")) == {"changed": 0, "encryption_key": store.ring().current_id}
     with with_encryption(SECOND):
         credential.refresh_from_db()
         assert store.decrypt(credential.secret_encrypted) == "sk-1"
@@ -76,7 +77,7 @@ def test_without_a_terminal_nothing_is_removed_without_yes(monkeypatch):
     with with_encryption(SECOND):
         with pytest.raises(CommandError, match="Nothing was changed"):
             rotated("--forget")
-        rotated("--forget", "--yes")
+        assert json.loads(rotated("--forget", "--yes", "--json")) == {"removed": 1}
         lost.refresh_from_db()
         assert lost.secret_encrypted == ""
 

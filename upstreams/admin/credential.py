@@ -29,7 +29,7 @@ class CredentialInline(ExtraRowOnAddMixin, StackedInline):  # type: ignore[misc]
 
     model = UpstreamCredential
     form = CredentialForm
-    fields = ("secret", "access_key_id", "name", "priority", "is_active")
+    fields = ("secret", "access_key_id", "session_token", "name", "priority", "is_active")
     verbose_name = "credential"
     verbose_name_plural = "Credentials of this upstream"
     show_change_link = False
@@ -50,7 +50,7 @@ class CredentialAdmin(ActivatableAdmin):
     empty_text = "Credentials are usually entered on the page of their upstream. An upstream may have several, which are used in turn."
     readonly_fields = ("condition", "detail", "last_used_at", "created_at")
     fieldsets = (
-        ("Basics", {"fields": ("upstream", "secret", "access_key_id", "name", "priority", "is_active")}),
+        ("Basics", {"fields": ("upstream", "secret", "access_key_id", "session_token", "name", "priority", "is_active")}),
         ("State", {"fields": ("condition", "detail", "last_used_at", "created_at")}),
     )
 

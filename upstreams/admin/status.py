@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from accounts.common.steady_clock import steady_time_of, wall_time_of
 from upstreams.models import Upstream, UpstreamCredential
 from upstreams.routing.circuit_breaker import BreakerState
 from upstreams.routing.live_state import RoutingState
@@ -115,8 +116,8 @@ def _status_by_credentials(row: Upstream, statuses: list[Status]) -> Status:
 
 
 def _cools_until(row: UpstreamCredential, state: RoutingState) -> float:
-    """The end of a credential's cooldowns in Unix seconds; 0 if it does not cool."""
-    in_database = row.cooling_until.timestamp() if row.cooling_until else 0.0
+    """The end of a credential's cooldowns in steady time; 0 if it does not cool."""
+    in_database = steady_time_of(row.cooling_until.timestamp()) if row.cooling_until else 0.0
     until = max(in_database, state.cooldowns.credential_until(str(row.pk), str(row.upstream_id)))
     return until if until > state.clock() else 0.0
 
@@ -132,4 +133,4 @@ def _minute(moment: datetime, state: RoutingState) -> str:
 
 
 def _moment(until: float) -> str:
-    return f"{datetime.fromtimestamp(until, UTC):%H:%M:%S} UTC"
+    return f"{datetime.fromtimestamp(wall_time_of(until), UTC):%H:%M:%S} UTC"

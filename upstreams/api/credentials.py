@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema
+from ninja import Field, Query, Router, Schema
 
 from accounts.common.api_envelope import require, timestamp
 from accounts.common.api_resource import Resource, shows
@@ -23,6 +23,7 @@ from accounts.common.api_schema import (
     RequestBody,
     responses,
 )
+from accounts.common.steady_clock import wall_time_of
 from upstreams.api.upstream_schema import Secret
 from upstreams.models import UpstreamCredential
 from upstreams.routing import credential_state, live_state
@@ -36,10 +37,11 @@ class CredentialFields(RequestBody):
 
     table = UpstreamCredential
 
-    upstream_id: IdOrEmpty | None = None
+    upstream_id: Id | None = None
     name: str | None = None
     api_key: Secret | None = None
-    access_key_id: str | None = None
+    access_key_id: str | None = Field(None, description="Of AWS credentials; api_key is then the secret access key.")
+    session_token: Secret | None = Field(None, description="Of temporary AWS credentials, beside api_key; never shown again.")
     priority: Int32 | None = None
     is_active: bool | None = None
 
@@ -75,12 +77,14 @@ class Credentials(Resource[UpstreamCredential, CredentialFields]):
 
     def before_save(self, row: UpstreamCredential, body: CredentialFields) -> None:
         """Encrypt the key."""
+        require(body.api_key or not body.session_token, "session_token needs api_key, the secret access key that it belongs to")
         if body.api_key:
-            store.set_secret(row, body.api_key)
+            store.set_secret(row, body.api_key, session_token=body.session_token or "")
 
     def computed_values(self, row: UpstreamCredential) -> dict[str, Any]:
         """``cooling_until`` is the latest end of any of its cooldowns, in this process or in the table; ``null`` when all are over."""
-        in_memory = datetime.fromtimestamp(live_state.current().cooldowns.credential_until(str(row.id), str(row.upstream_id)), UTC)
+        end = live_state.current().cooldowns.credential_until(str(row.id), str(row.upstream_id))
+        in_memory = datetime.fromtimestamp(wall_time_of(end), UTC)
         until = max(in_memory, row.cooling_until or in_memory)
         return {
             "cooling_until": timestamp(until) if until > datetime.now(UTC) else None,

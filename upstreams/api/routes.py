@@ -34,8 +34,8 @@ class RouteFields(RequestBody):
 
     table = Route
 
-    model_id: IdOrEmpty | None = None
-    upstream_id: IdOrEmpty | None = None
+    model_id: Id | None = None
+    upstream_id: Id | None = None
     remote_name: Clearable[str] = None
     priority: Int32 | None = None
     weight: Int32 | None = None

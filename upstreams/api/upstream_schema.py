@@ -11,12 +11,12 @@ from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from accounts.common.api_resource import shows
-from accounts.common.api_schema import Clearable, DecimalText, Id, IdOrEmpty, Int32, Moment, RequestBody
+from accounts.common.api_schema import Clearable, Id, IdOrEmpty, Int32, Moment, RequestBody, decimal_schema
 from proxy.translation.dialects.lookup import FORMATS
 from upstreams.models import Upstream
 from upstreams.presets import PRESETS
 from upstreams.routing.circuit_breaker import BreakerState
-from upstreams.validators import CAPABILITIES, header_value
+from upstreams.validators import CAPABILITIES, ONE_LINE, header_value
 
 FORMAT_BY_DIALECT = {dialect: name for name, dialect in FORMATS.items()}
 """The API's ``format`` by dialect; bodies may also give the dialect's own name."""
@@ -37,9 +37,18 @@ def _factor(text: str) -> str:
 
 
 FACTOR = re.compile(r"\d{1,6}(\.\d{1,6})?")
-Secret = Annotated[str, AfterValidator(_one_line)]
+Secret = Annotated[str, AfterValidator(_one_line), WithJsonSchema({"type": "string", "pattern": f"^{ONE_LINE.pattern}$"})]
 """An upstream's key in a body: one line, so that a header can carry it."""
-PriceFactor = Annotated[DecimalText, AfterValidator(_factor)]
+PriceFactor = Annotated[str, AfterValidator(_factor), decimal_schema(FACTOR)]
+BaseUrl = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^(https?://[A-Za-z0-9]+([.-][A-Za-z0-9]+)*(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~-]+)*/?|echo://(openai|anthropic))$",
+        }
+    ),
+]
 Format = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FORMATS)})]
 Capabilities = Annotated[
     dict[str, bool],
@@ -58,10 +67,11 @@ class UpstreamFields(RequestBody):
 
     name: str | None = None
     preset: PresetName | None = Field(None, description="Fills in the fields that are not given; GET /presets lists them.")
-    base_url: str | None = None
-    endpoint: str | None = Field(None, description="Alias of base_url.")
+    base_url: BaseUrl | None = None
+    endpoint: BaseUrl | None = Field(None, description="Alias of base_url.")
     api_key: Secret | None = Field(None, description="Becomes or replaces the first credential; never shown again.")
     access_key_id: str | None = Field(None, description="Of AWS credentials; api_key is then the secret access key.")
+    session_token: Secret | None = Field(None, description="Of temporary AWS credentials, beside api_key; never shown again.")
     format: Format | None = None
     region: Clearable[str] = None
     priority: Int32 | None = Field(None, description="A lower number is preferred.")
@@ -98,6 +108,7 @@ class ShownUpstream(Schema):
     """An upstream; secrets are never shown."""
 
     preset: str = Field(description="The preset that it was made from; empty if it was made from none.")
+    base_url: str
     format: Format
     circuit_breaker: BreakerState = Field(description="In the process that answers; with Redis, all processes share it.")
     resting_until: Moment | None = Field(description="Until when its circuit breaker, or a cooldown of the whole upstream, puts it last.")
@@ -119,7 +130,7 @@ class HealthCheck(RequestBody):
     alternatives = (("upstream_id",), ("base_url", "api_key"))
 
     upstream_id: IdOrEmpty | None = None
-    base_url: str | None = None
+    base_url: BaseUrl | None = None
     api_key: Secret | None = None
     format: Format | None = None
     test_model: str | None = Field(None, description="The model that is asked for one token.")

@@ -34,7 +34,8 @@ from upstreams.secrets import store
 router = Router(tags=["upstreams"])
 presets = Router(tags=["upstreams"])
 
-BAD_FORMAT = "Format must be one of " + ", ".join(f"'{name}'" for name in FORMATS)
+BAD_FORMAT = "Format must be " + " or ".join(f"'{name}'" for name in [*FORMATS][:2]) + "".join(f", or '{name}'" for name in [*FORMATS][2:])
+"""It begins as that of pxbin, which has the first two formats only."""
 
 
 class Upstreams(Resource[Upstream, UpstreamFields]):
@@ -52,7 +53,9 @@ class Upstreams(Resource[Upstream, UpstreamFields]):
             values = merge_preset(_preset(body.preset), values)
         if body.format is not None:
             values["dialect"] = _dialect(body.format)
-        if body.endpoint and not body.base_url:
+        if None not in (body.endpoint, body.base_url) and body.endpoint != body.base_url:
+            raise ApiError("conflict", "endpoint is another name of base_url; give one of them")
+        if body.endpoint:
             values["base_url"] = body.endpoint
         return values
 
@@ -62,15 +65,16 @@ class Upstreams(Resource[Upstream, UpstreamFields]):
             row.base_url = base_of(row)
         row.base_url = tidy(row.base_url)
         if isinstance(body, NewUpstream):
-            require(row.name and row.base_url, "Name and base_url are required")
+            require(row.name and row.base_url, "Name, base_url, and api_key are required")
 
     def after_save(self, row: Upstream, body: UpstreamFields) -> None:
         """The body's key becomes or replaces the first credential."""
+        require(body.api_key or not body.session_token, "session_token needs api_key, the secret access key that it belongs to")
         if not body.api_key and body.access_key_id is None:
             return
         credential = row.credentials.order_by("priority", "created_at").first() or UpstreamCredential(upstream=row, name="default")
         if body.api_key:
-            store.set_secret(credential, body.api_key)
+            store.set_secret(credential, body.api_key, session_token=body.session_token or "")
         if body.access_key_id is not None:
             credential.access_key_id = body.access_key_id
         save_validated(credential)

@@ -11,12 +11,16 @@ from proxy.translation.quirks import DEFAULT, Quirks
 
 
 class CredentialEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A credential in plain text. ``access_key_id``: for AWS only; the secret is then its secret access key."""
+    """A credential in plain text. ``access_key_id``: for AWS only; the secret is then its secret access key.
+
+    ``session_token``: of temporary AWS credentials.
+    """
 
     id: str
     name: str = ""
     secret: str = ""
     access_key_id: str = ""
+    session_token: str = ""
     priority: int = 0
     is_disabled: bool = False
     """The provider has refused it: it is tried only when nothing else is left."""

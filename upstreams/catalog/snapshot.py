@@ -126,6 +126,8 @@ class Catalogue:
         self._groups: Mapping[str, _Group] = dict(groups)
         self.models = tuple(served)
         self.upstreams = {upstream.id: upstream for upstream in upstreams}
+        self.reachable: dict[str, tuple[ResolvedModel, ...]] = {}
+        """Results of :func:`upstreams.catalog.reachable_names.reachable_names` by path prefix."""
 
     def find(self, name: str, prefix: str = "") -> ResolvedModel | None:
         """The model of ``name`` below ``prefix``: by exact name, then by alias, then by the pattern with the longest literal text.
@@ -211,7 +213,7 @@ def _idle_route(route: Route, credential_problem: str) -> IdleRoute:
 
 def _credential(row: UpstreamCredential) -> CredentialEntry | None:
     try:
-        secret = store.decrypt(row.secret_encrypted) if row.secret_encrypted else ""
+        secret, session_token = store.split_secret(store.decrypt(row.secret_encrypted) if row.secret_encrypted else "")
     except vault.VaultError as error:
         logger.warning("credential %s of upstream %s is not used: %s", row.pk, row.upstream_id, error)
         return None
@@ -220,6 +222,7 @@ def _credential(row: UpstreamCredential) -> CredentialEntry | None:
         name=row.name,
         secret=secret,
         access_key_id=row.access_key_id,
+        session_token=session_token,
         priority=row.priority,
         is_disabled=bool(row.disabled_reason),
         recovered=_seconds(row.recovered_at),

@@ -19,7 +19,8 @@ def signed_headers(target: Target, url: str, body: bytes) -> list[tuple[str, str
     assert target.credential is not None
     request = AWSRequest(method="POST", url=url, data=body, headers={"content-type": "application/json"})
     service = dialect_named(target.upstream.dialect).upstream.sigv4_service
-    _signer(target.credential.access_key_id, target.credential.secret, region_of(target), service).add_auth(request)
+    credential = target.credential
+    _signer(credential.access_key_id, credential.secret, credential.session_token, region_of(target), service).add_auth(request)
     signed = [(name, value) for name, value in request.headers.items() if name.lower() != "content-type"]
     return [*signed, *target.upstream.extra_headers.items()]
 
@@ -32,8 +33,8 @@ def region_of(target: Target) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _signer(access_key: str, secret: str, region: str, service: str) -> Any:
+def _signer(access_key: str, secret: str, session_token: str, region: str, service: str) -> Any:
     from botocore.auth import SigV4Auth  # type: ignore[import-untyped]
     from botocore.credentials import Credentials  # type: ignore[import-untyped]
 
-    return SigV4Auth(Credentials(access_key, secret), service, region)
+    return SigV4Auth(Credentials(access_key, secret, session_token or None), service, region)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from django.utils import timezone
 
+from accounts.common.steady_clock import wall_time_of
 from proxy.translation.dialects.lookup import PASSTHROUGH, dialect_named
 from proxy.translation.dialects.upstream_api import HealthProbe, path_for
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
@@ -124,7 +125,7 @@ def _apply_failure(upstream: Upstream, credential: CredentialEntry, response: pr
     if scope not in (CooldownScope.CREDENTIAL, CooldownScope.UPSTREAM) or entry.cooldown <= 0:
         return
     state = live_state.current()
-    seconds = retry_after_seconds(response.headers, state.clock())
+    seconds = retry_after_seconds(response.headers, wall_time_of(state.clock()))
     subject = subject_of(scope, upstream_id=entry.id, credential_id=credential.id)
     until = state.start_cooldown(subject, entry.cooldown if seconds is None else seconds)
     credential_state.store_credential_cooldown(credential.id, state.cooldowns.credential_until(credential.id, entry.id))

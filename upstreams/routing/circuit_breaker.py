@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-import time
 
+from accounts.common.steady_clock import steady_time
 from upstreams.routing.cooldowns import Clock
 
 
@@ -38,7 +38,7 @@ class Breaker:
 class Breakers:
     """The breakers of all upstreams. ``threshold`` consecutive failures open one for ``open_seconds``."""
 
-    def __init__(self, *, threshold: int, open_seconds: float, clock: Clock = time.time) -> None:
+    def __init__(self, *, threshold: int, open_seconds: float, clock: Clock = steady_time) -> None:
         self.threshold = threshold
         self.open_seconds = open_seconds
         self._clock = clock

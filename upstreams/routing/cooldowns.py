@@ -9,8 +9,9 @@ from __future__ import annotations
 import enum
 import hashlib
 import math
-import time
 from collections.abc import Callable
+
+from accounts.common.steady_clock import steady_time
 
 Clock = Callable[[], float]
 
@@ -55,7 +56,7 @@ class Cooldowns:
     the probe succeeds, fails, is abandoned, or has run for :data:`PROBE_SECONDS`.
     """
 
-    def __init__(self, clock: Clock = time.time) -> None:
+    def __init__(self, clock: Clock = steady_time) -> None:
         self._clock = clock
         self._ends: dict[str, float] = {}
         self._probe_ends: dict[str, float] = {}

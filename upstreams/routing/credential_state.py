@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import cache_revisions
+from accounts.common.steady_clock import wall_time_of
 from accounts.last_used import LastUse
 from upstreams.catalog import snapshot
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
@@ -106,15 +107,19 @@ cache_revisions.on_change("catalogue", apply_recoveries)
 
 
 def store_credential_cooldown(credential_id: str, until: float) -> None:
-    """Write the latest end of a credential's cooldowns (Unix seconds) for the admin pages."""
+    """Write the latest end of a credential's cooldowns (steady time) for the admin pages."""
     rows = UpstreamCredential.objects.filter(pk=credential_id)
-    _writer.submit(_write, rows, f"the cooldown of credential {credential_id}", cooling_until=datetime.fromtimestamp(until, UTC))
+    _writer.submit(_write, rows, f"the cooldown of credential {credential_id}", cooling_until=_moment(until))
 
 
 def store_upstream_cooldown(upstream_id: str, until: float) -> None:
-    """Write the end of an upstream's cooldown or open breaker (Unix seconds) for the admin pages."""
+    """Write the end of an upstream's cooldown or open breaker (steady time) for the admin pages."""
     rows = Upstream.objects.filter(pk=upstream_id)
-    _writer.submit(_write, rows, f"the cooldown of upstream {upstream_id}", resting_until=datetime.fromtimestamp(until, UTC))
+    _writer.submit(_write, rows, f"the cooldown of upstream {upstream_id}", resting_until=_moment(until))
+
+
+def _moment(until: float) -> datetime:
+    return datetime.fromtimestamp(wall_time_of(until), UTC)
 
 
 def flush() -> None:

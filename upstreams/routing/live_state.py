@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from accounts.common.steady_clock import steady_time
 from upstreams.routing.circuit_breaker import Breakers
 from upstreams.routing.cooldowns import Clock, Cooldowns
 from upstreams.routing.remote_objects import RemoteObject, RemoteObjects
@@ -66,12 +67,12 @@ class RoutingState:
     ``publish`` is called with every change that other processes should apply, in whatever thread the change happens.
     """
 
-    def __init__(self, *, breaker_threshold: int = 5, breaker_seconds: float = 30.0, clock: Clock = time.time) -> None:
+    def __init__(self, *, breaker_threshold: int = 5, breaker_seconds: float = 30.0, clock: Clock = steady_time) -> None:
         self.clock = clock
         self.cooldowns = Cooldowns(clock)
         self.breakers = Breakers(threshold=breaker_threshold, open_seconds=breaker_seconds, clock=clock)
         self.sessions = Sessions(clock)
-        self.remote_objects = RemoteObjects(clock)
+        self.remote_objects = RemoteObjects(time.time if clock is steady_time else clock)
         self.publish: Publish = _publish_nothing
         self._latency: dict[str, float] = {}
         self._last_credentials: dict[str, str] = {}

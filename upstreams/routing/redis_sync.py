@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,6 +30,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from accounts.common.steady_clock import steady_time_of, wall_time_of
 from upstreams.routing.cooldowns import CooldownScope, subject_of
 from upstreams.routing.live_state import ChangeKind, RoutingState, StateChange
 from upstreams.routing.remote_objects import RemoteObject
@@ -154,7 +156,7 @@ class RedisSync:
                 if change.kind is ChangeKind.OBJECT_MADE:
                     self._store_object(pipe, change)
                     continue
-                content = _encode(_Message(self._origin, change))
+                content = _encode(_Message(self._origin, _with_until(change, wall_time_of(change.until))))
                 await self._store(pipe, change, content)
                 pipe.publish(CHANNEL, content)
             await pipe.execute()
@@ -175,7 +177,7 @@ class RedisSync:
 
     def _store_object(self, pipe: Any, change: StateChange) -> None:
         object_id, _, api_key_id = change.subject.partition(" ")
-        milliseconds = round((change.until - self._state.clock()) * 1000)
+        milliseconds = round((change.until - time.time()) * 1000)
         if milliseconds > 0:
             pipe.eval(KEEP_LONGER, 1, f"{OBJECTS}:{object_id}", api_key_id, change.value, milliseconds)
 
@@ -240,7 +242,7 @@ class RedisSync:
             logger.warning("a change of the routing state in Redis cannot be decoded: %s", error)
             return
         if message.origin != self._origin:
-            self._state.apply_remote(message.change)
+            self._state.apply_remote(_with_until(message.change, steady_time_of(message.change.until)))
 
     # --- errors ----------------------------------------------------------------------------------------------------------
 
@@ -288,6 +290,11 @@ async def _send_once(url: str, state: RoutingState, changes: list[StateChange]) 
         logger.warning("Redis is unreachable, other processes do not learn of changes: %s", error)
     finally:
         await sync.stop()
+
+
+def _with_until(change: StateChange, until: float) -> StateChange:
+    """A change whose end is on the other clock: processes exchange wall time."""
+    return change if not change.until or until == change.until else msgspec.structs.replace(change, until=until)
 
 
 def _key(kind: ChangeKind, subject: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import OrderedDict
 
 import msgspec
 
+from accounts.common.steady_clock import steady_time
 from upstreams.routing.cooldowns import Clock
 
 AFFINITY_SECONDS = 3600.0
@@ -26,7 +26,7 @@ class _Pin(msgspec.Struct):
 class Sessions:
     """The credential of each session. Beyond :data:`MAX_SESSIONS` the least recently used are removed."""
 
-    def __init__(self, clock: Clock = time.time) -> None:
+    def __init__(self, clock: Clock = steady_time) -> None:
         self._clock = clock
         self._pins: OrderedDict[str, _Pin] = OrderedDict()
 

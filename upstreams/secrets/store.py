@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from django.conf import settings
 from django.utils import timezone
 
-from accounts.common.change_origin import SECRET_REPLACED
+from accounts.change_log import SECRET_REPLACED
 from upstreams.models import UpstreamCredential
 from upstreams.secrets import vault
 
@@ -35,12 +35,19 @@ def decrypt(ciphertext: str) -> str:
     return ring().decrypt(ciphertext)
 
 
-def set_secret(credential: UpstreamCredential, secret: str, *, reference: str = "") -> None:
+def split_secret(text: str) -> tuple[str, str]:
+    """A decrypted secret and its session token, which is empty but for temporary AWS credentials."""
+    secret, _, session_token = text.partition("\n")
+    return secret, session_token
+
+
+def set_secret(credential: UpstreamCredential, secret: str, *, session_token: str = "", reference: str = "") -> None:
     """Set the secret of a credential, encrypted, and enable it if it was disabled or cooling. Does not save the row.
 
+    ``session_token``: that of temporary AWS credentials; it is encrypted with the secret, in a second line.
     ``reference``: where a configuration file says that the secret is (``env:NAME``, ``file:PATH``).
     """
-    credential.secret_encrypted = encrypt(secret.strip())
+    credential.secret_encrypted = encrypt("\n".join(filter(None, (secret.strip(), session_token.strip()))))
     credential.secret_reference = reference
     credential._change_reason = SECRET_REPLACED  # type: ignore[attr-defined]  # noqa: SLF001  (read by simple_history)
     credential.disabled_reason = ""

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -30,7 +31,7 @@ class Command(GatewayCommand):
         since, until = options["since"], options["until"]
         if until is not None and until <= since:
             raise CommandError("--until must be later than --since")
-        report = rerate(since, until, dry_run=options["dry_run"])
+        report = rerate(since, until, dry_run=options["dry_run"], progress=partial(self.with_progress, subject="rows"))
         if options["json"]:
             fields = {"since": since.isoformat(), "until": until and until.isoformat(), "dry_run": options["dry_run"]}
             self.stdout.write(msgspec.json.encode(fields | msgspec.to_builtins(report, builtin_types=())).decode())

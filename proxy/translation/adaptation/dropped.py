@@ -156,11 +156,12 @@ def _dropped_tools(places: Places, request: Request, target: Dialect, body: Mapp
         return
     sent_tools = body.get("tools") or ()
     sent = set(_keys(sent_tools))
-    if sum(bool(tool.strict) for tool in special) > sum(map(_is_strict, sent_tools)):
-        yield f"{places.tool}.strict"
+    loses_strict = sum(bool(tool.strict) for tool in special) > sum(map(_is_strict, sent_tools))
     for tool in special:
         entry = tool.at or places.tool
         at = f"{entry}.tools[]" if tool.namespace else entry
+        if loses_strict and tool.strict:
+            yield f"{at}.{places.strict}"
         yield from (f"{at}.{name}" for name in tool.native if name not in sent)
         if tool.cache is not None and not sent & {"cache_control", "prompt_cache_breakpoint"}:
             yield f"{at}.{places.cache[0]}"

@@ -130,6 +130,8 @@ class Places(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         Fields that the gateway itself serves if the body has another field, by path: that other field.
     system, message, part, result, tool, output:
         The paths of a system text, a message, a part of it, a part of a tool result, a tool, and the output format.
+    strict:
+        The name of a tool's setting that makes its schema binding.
     cache, citations, name, detail, context, title, source, output_name, output_strict, output_description:
         The names of these fields in one of those objects; ``reasoning``: whole paths.
     response_part, response_citation:
@@ -146,6 +148,7 @@ class Places(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     part: str = "messages[].content[]"
     result: str = "messages[].content[].content[]"
     tool: str = "tools[]"
+    strict: str = "strict"
     output: str = ""
     cache: tuple[str, ...] = ("cache_control",)
     citations: tuple[str, ...] = ("citations",)

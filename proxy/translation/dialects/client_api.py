@@ -16,6 +16,20 @@ if TYPE_CHECKING:
     from proxy.translation.dialects.base import EncodeContext
 
 EndpointKind = Literal["generate", "count", "models", "model", "stored_response", "stored_items", "new_object", "object"]
+
+
+class LimitHeaders(msgspec.Struct, frozen=True):
+    """The response headers about the limits of a key.
+
+    ``name``: with ``{dimension}`` for ``requests`` or ``tokens`` and ``{value}`` for ``limit``, ``remaining`` or ``reset``.
+    ``resets_at``: a reset is a time in RFC 3339, not a duration such as ``6m0s``.
+    """
+
+    name: str
+    resets_at: bool = False
+
+
+X_RATELIMIT = LimitHeaders("x-ratelimit-{value}-{dimension}")
 _PLACEHOLDER = re.compile(r"\{(\w+)(:path)?\}")
 
 
@@ -85,7 +99,7 @@ class UntranslatedPath(msgspec.Struct, frozen=True, kw_only=True):
     """A path whose bodies are not translated. ``default_model``: used if the body names none.
 
     ``form``: if not empty, the body is multipart with a file in this field. ``capabilities``: those that a route must have.
-    ``estimates``: tokens are estimated from the body if the response reports none.
+    ``estimates``: tokens are estimated from the body if the response reports none. ``generates``: a model writes text.
     """
 
     path: str
@@ -93,6 +107,7 @@ class UntranslatedPath(msgspec.Struct, frozen=True, kw_only=True):
     form: str = ""
     capabilities: frozenset[str] = frozenset()
     estimates: bool = False
+    generates: bool = False
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +142,8 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
         The dialect's own name for ``x-request-id`` in responses, in lower case; empty if it has none.
     encode_model(model) / encode_models(models, query):
         ``GET`` of one model and of the list. ``encode_models`` raises ``ClientMistake`` for an invalid query.
+    limit_headers:
+        The response headers about the limits of a key.
     beta_header:
         The request header that lists beta features; empty if there is none.
     session_fields:
@@ -147,6 +164,7 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     key_header: str = "authorization"
     key_parameter: str = ""
     request_id_header: str = ""
+    limit_headers: LimitHeaders = X_RATELIMIT
     beta_header: str = ""
     encode_model: Callable[[ModelInfo], dict[str, Any]]
     encode_models: Callable[[Sequence[ModelInfo], Mapping[str, str]], dict[str, Any]]

@@ -88,7 +88,7 @@ _BY_PATTERN = [
     (re.compile(pattern.pattern + "$"), dialect)
     for dialect in REGISTRY.values()
     for endpoint in _exclusive_endpoints(dialect)
-    if (pattern := endpoint.pattern) is not None and endpoint.kind == "generate"
+    if (pattern := endpoint.pattern) is not None and endpoint.kind in ("generate", "count")
 ]
 _BY_HEADER = {
     name: dialect for dialect in REGISTRY.values() for text in dialect.client.identifying_headers for name in (text, text.encode())
@@ -115,12 +115,11 @@ _ROOTS = {dialect.name: {_root(endpoint) for endpoint in dialect.client.endpoint
 PATH_ROOTS = tuple(sorted(set().union(*_ROOTS.values())))
 """First segments of all client paths, each between slashes."""
 _BY_ROOT = {
-    root: REGISTRY[name]
-    for name, roots in _ROOTS.items()
-    for root in roots
-    if all(root not in _ROOTS[other] for other in _ROOTS if other != name)
+    root: next(dialect for dialect in REGISTRY.values() if root in _ROOTS[dialect.name])
+    for root in PATH_ROOTS
+    if root not in _ROOTS[DEFAULT.name]
 }
-"""Roots that only one dialect has; unknown paths below them belong to it, too."""
+"""Roots that the default dialect does not have: unknown paths below them belong to the first dialect that has them."""
 
 
 def dialect_named(name: str) -> Dialect:
@@ -149,10 +148,10 @@ def _by_path(path: str) -> Dialect | None:
     for part, dialect in _BY_PART.items():
         if part in path:
             return dialect
-    for root, dialect in _BY_ROOT.items():
-        if path.startswith(root):
+    for pattern, dialect in _BY_PATTERN:
+        if pattern.search(path):
             return dialect
-    return next((dialect for pattern, dialect in _BY_PATTERN if pattern.search(path)), None)
+    return next((dialect for root, dialect in _BY_ROOT.items() if path.startswith(root)), None)
 
 
 def _by_header(path: str, headers: Mapping[str, str] | Mapping[bytes, bytes]) -> Dialect | None:

@@ -20,6 +20,7 @@ _CLIENT_FORM: Mapping[str, tuple[int, str, str | None]] = {
     "invalid_request": (400, "invalid_request_error", None),
     "authentication": (401, "invalid_request_error", "invalid_api_key"),
     "billing": (429, "insufficient_quota", "insufficient_quota"),
+    "budget": (402, "insufficient_quota", "insufficient_quota"),
     "permission": (403, "permission_error", None),
     "not_found": (404, "invalid_request_error", None),
     "model_not_found": (404, "invalid_request_error", "model_not_found"),

@@ -5,6 +5,7 @@ import sys
 from proxy.translation.dialects.anthropic import dialect as anthropic
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.bedrock import dialect as bedrock
+from proxy.translation.dialects.bedrock_converse import dialect as bedrock_converse
 from proxy.translation.dialects.gemini import dialect as gemini
 from proxy.translation.dialects.openai_chat import dialect as openai_chat
 from proxy.translation.dialects.openai_responses import dialect as openai_responses
@@ -17,6 +18,7 @@ REGISTRY: dict[str, Dialect] = {
         openai_responses.DIALECT,
         bedrock.DIALECT,
         gemini.DIALECT,
+        bedrock_converse.DIALECT,
     )
 }
 DEFAULT = openai_chat.DIALECT

@@ -138,8 +138,8 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def path_for(path: str, model: str) -> str:
-    """A path with the percent-encoded name of a model in place of ``{model}``; slashes and colons stay."""
-    return path.replace("{model}", quote(model, safe="/:@")) if "{" in path else path
+    """A path with the percent-encoded name of a model in place of ``{model}``; colons stay."""
+    return path.replace("{model}", quote(model, safe=":")) if "{" in path else path
 
 
 def count_without(*refused: str) -> Callable[[bytes, str], bytes]:

@@ -14,6 +14,7 @@ the stream with one exception, because the start of the next frame is unknown.
 
 from __future__ import annotations
 
+import functools
 import struct
 import zlib
 
@@ -55,11 +56,12 @@ class _DamagedError(Exception):
 
 
 class EventStreamReader:
-    """A :class:`~proxy.translation.dialects.base.FrameReader`."""
+    """A :class:`~proxy.translation.dialects.base.FrameReader`. ``is_named``: see :class:`NamedEventStream`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_named: bool = False) -> None:
         self._buffer = bytearray()
         self._broken = False
+        self._is_named = is_named
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """The completed frames: a ``chunk`` has the JSON of a model's event as data, an exception has ``{"message"}``."""
@@ -71,7 +73,7 @@ class EventStreamReader:
             while (size := self._complete_size()) > 0:
                 message = bytes(self._buffer[:size])
                 del self._buffer[:size]
-                frame = _frame(message)
+                frame = _frame(message, is_named=self._is_named)
                 if frame is not None:
                     frames.append(frame)
         except _DamagedError:
@@ -96,8 +98,8 @@ class EventStreamReader:
         return total if len(self._buffer) >= total else 0
 
 
-def _frame(message: bytes) -> Frame | None:
-    """The frame in a complete message; ``None`` for events other than ``chunk``."""
+def _frame(message: bytes, *, is_named: bool) -> Frame | None:
+    """The frame in a complete message; ``None`` for events other than ``chunk``, unless the stream's events have names."""
     if zlib.crc32(message[:-4]) != _CRC.unpack_from(message, len(message) - 4)[0]:
         raise _DamagedError
     headers_end = _PRELUDE.size + _PRELUDE.unpack_from(message)[1]
@@ -108,6 +110,8 @@ def _frame(message: bytes) -> Frame | None:
         return Frame(payload, headers.get(":exception-type", BROKEN.event))
     if kind == "error":
         return Frame(_encode_message(headers.get(":error-message", "")), headers.get(":error-code", BROKEN.event))
+    if is_named:
+        return Frame(payload, headers.get(":event-type", ""))
     if headers.get(":event-type") != CHUNK:
         return None
     try:
@@ -159,8 +163,27 @@ def write(frame: Frame) -> bytes:
     """The bytes of one frame. A frame that is not named ``chunk`` becomes an exception of that name."""
     if frame.event == CHUNK:
         return _message(_CHUNK_HEADERS, msgspec.json.encode(_Chunk(frame.data)))
+    return _exception(frame)
+
+
+def _exception(frame: Frame) -> bytes:
     headers = _header(":exception-type", frame.event) + _JSON_TYPE + _header(":message-type", "exception")
     return _message(headers, frame.data)
+
+
+def is_exception(name: str) -> bool:
+    """Whether the name of a frame is that of an exception, and not of an event."""
+    return name.endswith(("Exception", "Error"))
+
+
+@functools.lru_cache(maxsize=64)
+def _event_headers(name: str) -> bytes:
+    return _header(":event-type", name) + _JSON_TYPE + _header(":message-type", "event")
+
+
+def write_named(frame: Frame) -> bytes:
+    """The bytes of one frame whose name is that of its event or exception."""
+    return _exception(frame) if is_exception(frame.event) else _message(_event_headers(frame.event), frame.data)
 
 
 def _message(headers: bytes, payload: bytes) -> bytes:
@@ -181,4 +204,17 @@ class EventStream:
         return write(frame)
 
 
+class NamedEventStream:
+    """A :class:`~proxy.translation.dialects.base.Framing` in which the type of an event is its name, and the payload its JSON."""
+
+    media_type = MEDIA_TYPE
+
+    def reader(self) -> EventStreamReader:
+        return EventStreamReader(is_named=True)
+
+    def write(self, frame: Frame) -> bytes:
+        return write_named(frame)
+
+
 EVENT_STREAM = EventStream()
+NAMED_EVENT_STREAM = NamedEventStream()

@@ -8,22 +8,36 @@ from typing import Any
 from pxbin_site.config_files.configuration import Configuration, Options
 from pxbin_site.config_files.documents import Document, Steps
 from pxbin_site.config_files.formats import CLAUDE_CODE_ROUTER
-from pxbin_site.config_files.readers.common import UpstreamNames, leave_out_others, preset_of, take_over_key
+from pxbin_site.config_files.readers.common import UpstreamNames, is_loopback, leave_out_others, preset_of, take_over_key
 from pxbin_site.config_files.readers.fields import objects, of_type, optional, required, value_at
-from pxbin_site.config_files.readers.wire_names import CHAT, MESSAGES
+from pxbin_site.config_files.readers.wire_names import CHAT, MESSAGES, RESPONSES
 from pxbin_site.config_files.secret_references import ENV, Secret
 from upstreams.base_urls import VERSIONED
 
 PORT = 3456
 LONG_CONTEXT_TOKENS = 60_000
 """Its default for ``longContextThreshold``."""
-ENDPOINTS = {CHAT: "/chat/completions", MESSAGES: "/messages"}
+ENDPOINTS = {CHAT: "/chat/completions", MESSAGES: "/messages", RESPONSES: "/responses"}
 """The ends of addresses, by our API format."""
-MESSAGES_TRANSFORMER, GEMINI_TRANSFORMER, LIMIT_TRANSFORMER = "anthropic", "gemini", "maxtoken"
-COVERED = frozenset({MESSAGES_TRANSFORMER, GEMINI_TRANSFORMER, "openrouter", "deepseek", "groq", "cleancache", "tooluse", "reasoning"})
+MESSAGES_TRANSFORMER, RESPONSES_TRANSFORMER = "anthropic", "openai-responses"
+GEMINI_TRANSFORMER, LIMIT_TRANSFORMER = "gemini", "maxtoken"
+COVERED = frozenset(
+    {
+        MESSAGES_TRANSFORMER,
+        GEMINI_TRANSFORMER,
+        RESPONSES_TRANSFORMER,
+        "openrouter",
+        "deepseek",
+        "groq",
+        "cleancache",
+        "tooluse",
+        "reasoning",
+    }
+)
 """Transformers whose job the translation does by itself, or by the provider's quirks."""
 ANY, CLAUDE, BACKGROUND = "*", "claude-*", "claude-*haiku*"
-FIELDS = ("APIKEY", "HOST", "PORT", "API_TIMEOUT_MS", "Providers", "providers", "Router", "LOG", "LOG_LEVEL", "NON_INTERACTIVE_MODE")
+PROXY = "PROXY_URL"
+FIELDS = ("APIKEY", "HOST", "PORT", "API_TIMEOUT_MS", "Providers", "providers", "Router", "LOG", "LOG_LEVEL", "NON_INTERACTIVE_MODE", PROXY)
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 OPEN = "APIKEY is empty: the models are open to clients without a key, as at claude-code-router; --require-keys closes them"
 
@@ -50,7 +64,13 @@ class _Reader:
         self._names = UpstreamNames()
         self._routes: dict[str, dict[str, Any]] = {}
         """The route of each ``provider,model``."""
+        self._providers: dict[str, str] = {}
+        """The upstream of each provider."""
         self._is_open = False
+        self._proxy = (optional(document, (PROXY,), str) or "").strip() or None
+        if self._proxy and "@" in self._proxy:
+            configuration.leave_out(document, (PROXY,), "it has a password: set it as PXBIN_HTTP_PROXY")
+            self._proxy = None
 
     def read_key(self) -> None:
         key = self._secret(("APIKEY",)).text
@@ -70,14 +90,17 @@ class _Reader:
         section = "Providers" if "Providers" in self.document.value else "providers"
         for steps, _ in objects(self.document, (section,)):
             name = required(self.document, (*steps, "name"), str)
-            upstream = self._add_upstream(steps, name)
+            upstream = self._providers[name] = self._add_upstream(steps, name)
             limits = self._limits(steps)
             for index, item in enumerate(optional(self.document, (*steps, "models"), list) or []):
                 remote_name = of_type(self.document, (*steps, "models", index), item, str)
+                if remote_name == ANY:
+                    self._declare_all(steps, name, upstream)
+                    continue
                 self._add_model(steps, f"{name},{remote_name}", {"upstream": upstream, "remote_name": remote_name}, limits.get(remote_name))
             leave_out_others(self.configuration, self.document, steps, ("name", "api_base_url", "api_key", "models", "transformer"))
-        if not self._routes:
-            raise self.document.error((section,), "there is no model")
+        if not self._providers:
+            raise self.document.error((section,), "there is no provider")
 
     def _add_model(self, steps: Steps, name: str, route: dict[str, Any], limit: int | None) -> None:
         if name in self._routes:
@@ -85,6 +108,13 @@ class _Reader:
             return
         self._routes[name] = {**route, "limit": limit}
         self._declare(name, self.document.place(steps), name, aliases=[name.replace(",", "/", 1)])
+
+    def _declare_all(self, steps: Steps, provider: str, upstream: str) -> None:
+        """Declare a pattern for all models of a provider."""
+        place = self.document.place(steps)
+        name = f"{provider},{ANY}"
+        self.configuration.add("models", place, name=name, allow_anonymous=self._is_open, aliases=[f"{provider}/{ANY}"])
+        self.configuration.add("routes", place, model=name, upstream=upstream, remote_name=ANY)
 
     def _declare(self, name: str, place: str, target: str, *, context_window: int | None = None, **values: Any) -> None:
         """Declare a model with the route of ``target``."""
@@ -97,11 +127,11 @@ class _Reader:
         document = self.document
         address = required(document, (*steps, "api_base_url"), str).rstrip("/")
         transformers = [transformer.lower() for transformer, _ in self._transformers((*steps, "transformer"))]
-        format_name = MESSAGES if MESSAGES_TRANSFORMER in transformers or address.endswith(f"/v1{ENDPOINTS[MESSAGES]}") else CHAT
+        format_name = _format(address, transformers)
         base_url, own_path = _split(address, format_name, is_gemini=GEMINI_TRANSFORMER in transformers)
         preset = preset_of(base_url, format_name)
         quirks = dict(preset.quirks) if preset else {"max_tokens_field": "max_tokens"} if format_name == CHAT else {}
-        timeout = optional(document, ("API_TIMEOUT_MS",), float)
+        timeout = self._number("API_TIMEOUT_MS")
         upstream = self._names.name(base_url, name)
         self.configuration.add(
             "upstreams",
@@ -112,6 +142,7 @@ class _Reader:
             preset=preset.name if preset else None,
             quirks={**quirks, **({"api_path": own_path} if own_path else {})} or None,
             first_byte_timeout_seconds=timeout / 1000 if timeout else None,
+            proxy=None if is_loopback(base_url) else self._proxy,
         )
         secret = self._secret((*steps, "api_key"))
         if secret.text:
@@ -120,6 +151,13 @@ class _Reader:
             variable = secret.reference.removeprefix(ENV)
             self.configuration.warn(f"{document.place(steps)}: {variable} is not set, so the upstream {upstream} has no key")
         return upstream
+
+    def _number(self, name: str) -> float | None:
+        """A number at the top of the file, which may be written as a text."""
+        value = value_at(self.document, (name,))
+        if isinstance(value, str):
+            value = float(value) if value.strip().isascii() and value.strip().isdigit() else None
+        return value if value is None else of_type(self.document, (name,), value, float)
 
     def _transformers(self, steps: Steps) -> list[tuple[str, dict[str, Any]]]:
         """The transformers of a provider or of one of its models, with their options; those without a counterpart are noted."""
@@ -171,9 +209,20 @@ class _Reader:
 
     def _target(self, role: str) -> str:
         target = (optional(self.document, ("Router", role), str) or "").strip()
+        provider, _, remote_name = target.partition(",")
+        if target not in self._routes and provider in self._providers and remote_name:  # a model that its provider does not list
+            route = {"upstream": self._providers[provider], "remote_name": remote_name}
+            self._add_model(("Router", role), target, route, None)
         if target and target not in self._routes:
             raise self.document.error(("Router", role), f"there is no model {target}")
         return target
+
+
+def _format(address: str, transformers: list[str]) -> str:
+    """Our API format of a provider, by its transformers or the end of its address."""
+    if MESSAGES_TRANSFORMER in transformers or address.endswith(f"/v1{ENDPOINTS[MESSAGES]}"):
+        return MESSAGES
+    return RESPONSES if RESPONSES_TRANSFORMER in transformers or address.endswith(f"/v1{ENDPOINTS[RESPONSES]}") else CHAT
 
 
 def _split(address: str, format_name: str, *, is_gemini: bool) -> tuple[str, str]:

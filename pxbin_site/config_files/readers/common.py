@@ -46,6 +46,15 @@ def host_of(url: str) -> str:
     return f"{host}:{port}" if is_address and port else host
 
 
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine."""
+    host = (urlsplit(url).hostname or "") if "://" in url else ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def preset_of(base_url: str, format_name: str) -> Preset | None:
     """The preset of a provider's address and API format, for its quirks and prices."""
     host, dialect = host_of(base_url), FORMATS[format_name]

@@ -23,6 +23,10 @@ DEFAULT_PROVIDER, CLAUDE = "openai", ("claude", "anthropic")
 AZURE, AZURE_PATH = "azure", "/openai/v1"
 COMPATIBLE = "openai-compatible"
 BARE_PATH = "/chat/completions"
+ADDRESSES = {"ollama": "http://localhost:11434", "ollama_chat": "http://localhost:11434", "lm_studio": "http://localhost:1234/v1"}
+"""Where LiteLLM expects local servers."""
+REGION_VARIABLES, REGION = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"), "us-west-2"
+"""Where LiteLLM looks for a region, and its default."""
 PER_MILLION = 1_000_000
 DEFAULTS = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "stop", "reasoning_effort", "user")
 """Parameters that LiteLLM sends where the client gives none."""
@@ -57,7 +61,7 @@ class Deployments:
         if provider not in LITELLM_PROVIDERS:
             self.configuration.leave_out(document, (*steps, "model"), f"{full_name}: the provider {provider} has no counterpart")
             return None
-        if provider == AZURE and not self._base_url(steps):
+        if not self._base_url(steps) and _needs_address(provider):
             self.configuration.leave_out(document, steps, "api_base is missing")
             return None
         defaults = {name: value for name in DEFAULTS if (value := value_at(document, (*steps, name))) is not None}
@@ -88,13 +92,14 @@ class Deployments:
         return by_name, full_name
 
     def _base_url(self, steps: Steps) -> str:
+        """The address that the file gives; empty if it gives none."""
         return (self.values.text((*steps, "api_base")) or self.values.text((*steps, "base_url"))).rstrip("/")
 
     def _upstream(self, steps: Steps, provider: str) -> str:
         """The name of the deployment's upstream, which is declared if it is new."""
         document = self.document
         base_url, secret = self._base_url(steps), self._secret(steps, provider)
-        region = self.values.text((*steps, "aws_region_name"))
+        region = self._region(steps, provider)
         key = (provider, base_url, secret, region, self.values.text((*steps, "aws_access_key_id")))
         if key in self._upstreams:
             return self._upstreams[key]
@@ -124,6 +129,13 @@ class Deployments:
         )
         self._add_credential(steps, name, secret)
         return name
+
+    def _region(self, steps: Steps, provider: str) -> str:
+        """The region of AWS; empty for other providers."""
+        if not _is_regional(provider):
+            return ""
+        given = self.values.text((*steps, "aws_region_name"))
+        return given or next((region for name in REGION_VARIABLES if (region := self.values.variables.get(name, ""))), REGION)
 
     def _secret(self, steps: Steps, provider: str) -> Secret:
         given = optional(self.document, (*steps, "api_key"), str) or optional(self.document, (*steps, "aws_secret_access_key"), str)
@@ -179,14 +191,23 @@ class Deployments:
         return None
 
 
+def _is_regional(provider: str) -> bool:
+    return bool(dialect_named(PRESETS[LITELLM_PROVIDERS[provider]].dialect).upstream.regional_base_url)
+
+
+def _needs_address(provider: str) -> bool:
+    """Whether a provider has no address of its own."""
+    has_none = "{" in PRESETS[LITELLM_PROVIDERS[provider]].base_url
+    return has_none and provider not in ADDRESSES and not _is_regional(provider)
+
+
 def _address(provider: str, base_url: str, preset: Preset, format_name: str) -> tuple[str, dict[str, Any]]:
     """The base URL and the quirks. LiteLLM adds no version to the address of a Chat Completions server."""
     quirks = dict(preset.quirks)
     if provider == AZURE:
         return base_url + ("" if "/openai" in base_url else AZURE_PATH), quirks
     if not base_url:
-        is_regional = bool(dialect_named(preset.dialect).upstream.regional_base_url)
-        return "" if is_regional or "{" in preset.base_url else preset.base_url, quirks
+        return ADDRESSES.get(provider) or ("" if _is_regional(provider) else preset.base_url), quirks
     if format_name == CHAT and provider == DEFAULT_PROVIDER and not VERSIONED.search(base_url):
         return base_url, {**quirks, "api_path": BARE_PATH}
     return base_url, quirks

@@ -142,15 +142,17 @@ class _Reader:
             self.providers.add_route(document, route, name, priority=number, default_timeout=self._default_timeout(entry))
         leave_out_others(self.configuration, document, steps, MODEL_FIELDS)
 
-    def _default_timeout(self, entry: Entry) -> float:
-        return optional(entry.document, (*entry.steps, "timeout_seconds"), float) or TIMEOUT_SECONDS
+    @staticmethod
+    def _default_timeout(entry: Entry) -> float | None:
+        return optional(entry.document, (*entry.steps, "timeout_seconds"), float)
 
     def _timeout(self, entry: Entry, routes: list[Steps]) -> float | None:
         """The total of the routes' times, one after the other; none if the file states none."""
+        default = self._default_timeout(entry)
         stated = [optional(entry.document, (*route, "timeout_seconds"), float) for route in routes]
-        if optional(entry.document, (*entry.steps, "timeout_seconds"), float) is None and not any(stated):
+        if default is None and not any(stated):
             return None
-        return sum(seconds or self._default_timeout(entry) for seconds in stated) or self._default_timeout(entry)
+        return sum(seconds or default or TIMEOUT_SECONDS for seconds in stated) or default
 
     @staticmethod
     def _fallbacks(entry: Entry) -> list[str]:

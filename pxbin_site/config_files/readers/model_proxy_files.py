@@ -11,11 +11,14 @@ import msgspec
 
 from pxbin_site.conf.sources import read_env_file
 from pxbin_site.config_files.documents import ConfigFileError, Document, Steps, read
+from pxbin_site.config_files.formats import PXBIN
 from pxbin_site.config_files.readers.fields import value_at
+from pxbin_site.config_files.secret_references import ENV, FILE
 
 ENV_FILE = ".env"
 FOLDERS = {"providers": "providers", "models": "models", "audio_models": "audio-models"}
 """The directory below `config/` of each kind of entry."""
+_KEY = re.compile(r"_KEY(_\d+)?$")
 BUNDLE_ROOTS = ((), ("bundle",))
 
 
@@ -36,6 +39,8 @@ class Setup(msgspec.Struct, kw_only=True):
     variables: dict[str, str]
     provider_keys: dict[str, list[str]] = {}
     """Keys that a bundle lists by provider."""
+    is_own: bool = False
+    """Whether pxbin wrote the bundle: then what it does not say of a row is as it is here."""
 
 
 def files_of(directory: Path) -> list[Path]:
@@ -68,7 +73,10 @@ def from_bundle(document: Document, environment: Mapping[str, str]) -> Setup:
         raise document.error((), "is no bundle: it has no setup")
     base = (*root, "setup")
     entries = {kind: list(_bundle_entries(document, (*base, kind))) for kind in FOLDERS}
+    is_own = value_at(document, (*root, "exported_by")) == PXBIN
     own_variables = _variables(value_at(document, (*base, "environment")))
+    if is_own:  # its settings are those of a running gateway
+        own_variables = {name: text for name, text in own_variables.items() if _KEY.search(name)}
     provider_keys: dict[str, list[str]] = {}
     stored = value_at(document, (*base, "api_keys"))
     for name, value in (stored if isinstance(stored, dict) else {}).items():
@@ -85,6 +93,7 @@ def from_bundle(document: Document, environment: Mapping[str, str]) -> Setup:
         own_variables=own_variables,
         variables={**environment, **own_variables},
         provider_keys=provider_keys,
+        is_own=is_own,
     )
 
 
@@ -106,6 +115,7 @@ def _bundle_entries(document: Document, steps: Steps) -> Iterator[Entry]:
 def _variables(value: Any) -> dict[str, str]:
     """The variables of a bundle: an object, or a list of objects with a key or name and a value."""
     if isinstance(value, dict):
-        return {str(name): str(text) for name, text in value.items() if isinstance(text, str | int | float) and text != ""}
+        texts = {str(name): str(text) for name, text in value.items() if isinstance(text, str | int | float) and text != ""}
+        return {name: text for name, text in texts.items() if not text.startswith((ENV, FILE))}  # references are no values
     pairs = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
     return {str(item.get("key") or item.get("name")): str(item["value"]) for item in pairs if item.get("value")}

@@ -47,7 +47,7 @@ class Providers:
         for name, variables in self._without_key.items():
             self.configuration.warn(f"provider {name} has no key: {', '.join(variables)} is not set")
 
-    def add_route(self, document: Document, steps: Steps, model: str, *, priority: int, default_timeout: float) -> None:
+    def add_route(self, document: Document, steps: Steps, model: str, *, priority: int, default_timeout: float | None) -> None:
         """Declare a route of a model."""
         provider = required(document, (*steps, "provider"), str)
         if provider not in self._entries:
@@ -61,7 +61,8 @@ class Providers:
         overrides = {name: value for name, value in overrides.items() if value}
         timeout = optional(document, (*steps, "timeout_seconds"), float) or default_timeout
         upstream = self._upstream(provider, overrides, (document, steps))
-        upstream["first_byte_timeout_seconds"] = max(timeout, upstream.get("first_byte_timeout_seconds") or 0.0)
+        if timeout and not self.setup.is_own:
+            upstream["first_byte_timeout_seconds"] = max(timeout, upstream.get("first_byte_timeout_seconds") or 0.0)
         remote_name = required(document, (*steps, "model"), str)
         multimodal = optional(document, (*steps, "capabilities", "multimodal"), bool)
         self.configuration.add(
@@ -104,10 +105,10 @@ class Providers:
         entry = self._entries[provider]
         document, steps = entry.document, entry.steps
         protocol = overrides.get("wire_protocol") or optional(document, (*steps, "endpoints", "compatible_format"), str) or CHAT
-        if protocol not in MODEL_PROXY_PROTOCOLS:
+        format_name = MODEL_PROXY_PROTOCOLS.get(protocol, protocol)
+        if format_name not in FORMATS:
             where = place if place and "wire_protocol" in overrides else (document, (*steps, "endpoints", "compatible_format"))
             raise where[0].error(where[1], f"{protocol!r} is none of {', '.join(MODEL_PROXY_PROTOCOLS)}")
-        format_name = MODEL_PROXY_PROTOCOLS[protocol]
         base_url = (overrides.get("base_url") or required(document, (*steps, "endpoints", "base_url"), str)).rstrip("/")
         preset = preset_of(base_url, format_name)
         values: dict[str, Any] = {

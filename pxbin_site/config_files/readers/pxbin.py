@@ -22,6 +22,8 @@ from upstreams.presets import PRESETS, merge_preset
 VERSION = 1
 MASK = "********"
 PARENTS = {section.parent: section for section in SECTIONS.values() if section.parent}
+REQUIRED = {"upstreams": "name", "models": "name", "routes": "upstream", "owners": "name", "pools": "name"}
+"""The field that a row must have, if it is not part of what the tables check."""
 SHORTHANDS = {"upstreams": ("api_key",), "models": ("upstream", "remote_name"), "credentials": ("secret",), "keys": ("key",)}
 SHORTHANDS["management_keys"] = SHORTHANDS["keys"]
 """Fields of rows that are no columns."""
@@ -84,8 +86,10 @@ class _Reader:
         child = PARENTS.get(SECTIONS[name].noun)
         if child is not None:
             self.configuration.sections.append(child.name)
+        value = self.document.value[name]
         try:
-            items = list(objects(self.document, (name,)))
+            is_one = not SECTIONS[name].identity and isinstance(value, dict)  # a table of one row
+            items = [((name,), value)] if is_one else list(objects(self.document, (name,)))
         except ConfigFileError as error:
             self.problems += error.problems
             return
@@ -95,10 +99,10 @@ class _Reader:
     def _read_row(self, name: str, steps: Steps, values: dict[str, Any], parent: str | None = None) -> None:
         child = PARENTS.get(SECTIONS[name].noun)
         children = values.pop(child.name, None) if child is not None else None
-        known = [*sections.columns(name), *SHORTHANDS.get(name, ())]
+        known = [*sections.columns(name), *sections.many_columns(name), *SHORTHANDS.get(name, ())]
         for field in [field for field in values if field not in known]:
             del values[field]
-            self._problem((*steps, field), f"a {SECTIONS[name].noun} has no such field{_similar(field, known)}")
+            self._problem((*steps, field), f"there is no such field{_similar(field, known)}")
         try:
             shorthands = self._complete(name, steps, values)
         except (ConfigFileError, ValueError) as error:
@@ -119,8 +123,8 @@ class _Reader:
 
     def _complete(self, name: str, steps: Steps, values: dict[str, Any]) -> dict[str, Any] | None:
         """Replace the shorthands in the values of a row. Returns the values of the child row that they stand for, if any."""
-        required = {"routes": "upstream", "prices": "", "keys": "", "management_keys": ""}.get(name, "name")
-        if required and name != "credentials" and not values.get(required):
+        required = REQUIRED.get(name)
+        if required and not values.get(required):
             raise self.document.error(steps, f"{required} is missing")
         if name in {"keys", "management_keys"}:
             self._hash(steps, values)
@@ -139,8 +143,10 @@ class _Reader:
         return None
 
     def _secret(self, steps: Steps, value: Any) -> secret_references.Secret:
-        directory = Path(self.document.path).parent
-        return secret_references.resolve(of_type(self.document, steps, value, str), self.options.variables, directory=directory)
+        text = of_type(self.document, steps, value, str)
+        if text.strip().startswith(secret_references.FILE) and not self.options.reads_files:
+            return secret_references.Secret("", text.strip())
+        return secret_references.resolve(text, self.options.variables, directory=Path(self.document.path).parent)
 
     def _hash(self, steps: Steps, values: dict[str, Any]) -> None:
         """Replace ``key``, a key or a reference to one, by its hash."""

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from accounts.common.commands import is_set_up, require_gateway
 from pxbin_site.config_files import formats, importing
@@ -66,8 +68,17 @@ class Command(BaseCommand):
         if not configuration.rows and not configuration.sections:
             return Report(configuration=configuration)
         if options["dry_run"]:
-            require_gateway()
+            _compare_with_something()
         elif not is_set_up():
             for line in prepare(settings.PXBIN, announce=self._announce).lines():
                 self.stderr.write(line)
         return apply(configuration, prune=options["prune"], dry_run=options["dry_run"])
+
+
+def _compare_with_something() -> None:
+    """Let a dry run before the first start compare with an empty gateway, in memory. Raises CommandError where PostgreSQL is empty."""
+    if connection.vendor != "sqlite" or is_set_up():
+        require_gateway()
+        return
+    connection.settings_dict["NAME"] = ":memory:"
+    call_command("migrate", interactive=False, verbosity=0)

@@ -71,7 +71,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["workers"] is not None:
             settings.PXBIN = msgspec.structs.replace(settings.PXBIN, web_processes=options["workers"])
-            os.environ[env_name("web_processes")] = str(options["workers"])  # for the children
+            settings.VARIABLES[env_name("web_processes")] = str(options["workers"])  # for the children
         config: Config = settings.PXBIN
         signal.signal(signal.SIGINT, self.interrupt)
         set_level(options["log_level"])

@@ -170,6 +170,7 @@ class Connection(protocol.Protocol):
         self._begin_body(head, rest)
 
     def _begin_body(self, head: Head, rest: bytes) -> None:
+        self.server.admit(head)
         length = head.length
         if length == 0:
             self._begin_cycle(head, b"", rest)

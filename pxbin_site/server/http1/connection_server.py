@@ -38,6 +38,9 @@ class ConnectionServer(Protocol):
     def connection_closed(self, connection: Connection) -> None:
         """A connection is closed."""
 
+    def admit(self, head: Head) -> None:
+        """Raise ``RefusedError`` if the server is overloaded."""
+
     def cycle_started(self, cycle: Cycle) -> None:
         """An application has been started for a request."""
 

@@ -24,6 +24,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     keyless_body_timeout: float = 60.0
     max_buffered_bytes: int = 256 * 1024 * 1024
     max_keyless_bytes: int = 16 * 1024 * 1024
+    max_running: int = 1_000_000
+    max_lag: float = 0.0
     idle_timeout: float = 120.0
     write_stall: float = 300.0
     write_high_water: int = 64 * 1024

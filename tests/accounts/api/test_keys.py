@@ -121,7 +121,8 @@ def test_a_new_key_is_shown_once(script):
     assert {name: value for name, value in key.items() if not name.endswith("_at")} == {
         "id": created["id"], "key_prefix": created["key"][:8], "name": "laptop", "is_active": True, "rate_limit": 7, "token_limit": None,
         "concurrency_limit": None, "allowed_models": None, "may_choose_upstream": False, "metadata": {},
-        "owner": None,
+        "owner": None, "tokens_per_minute": None, "max_concurrency": None, "budget_usd": None, "budget_period": None, "budget_mode": None,
+        "pools": [],
     }  # fmt: skip
     assert (key["expires_at"], key["last_used_at"]) == (None, None)
     assert MOMENT.fullmatch(key["created_at"])
@@ -176,15 +177,27 @@ def test_null_clears_a_limit_and_means_unchanged_elsewhere(script):
 
 def test_without_a_type_both_kinds_are_searched(script):
     created = script.create("/keys", type="management")["id"]
-    assert script.send("DELETE", f"/keys/{created}?type=llm").error == (404, "not_found", "Key not found")
+    assert script.send("DELETE", f"/keys/{created}?type=llm").body == {"data": {"status": "deactivated"}}
+    assert script.get(f"/keys/{created}")["is_active"] is True
     assert script.send("DELETE", f"/keys/{created}").body == {"data": {"status": "deactivated"}}
     assert script.get(f"/keys/{created}")["is_active"] is False
 
 
-@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-def test_an_unknown_key_and_a_malformed_id(script, method):
-    assert script.send(method, f"/keys/{MISSING_ID}", {}).error == (404, "not_found", "Key not found")
-    assert script.send(method, "/keys/x", {}).error == (400, "invalid_request", "Invalid ID format")
+@pytest.mark.parametrize(("method", "status"), [("PATCH", "updated"), ("DELETE", "deactivated")])
+@pytest.mark.parametrize("query", ["", "?type=llm", "?type=management"])
+def test_a_change_of_an_unknown_key_is_answered_as_in_pxbin_with_a_warning(script, method, status, query):
+    response = script.raw(method, f"/keys/{MISSING_ID}{query}", b"{}")
+    assert (response.status_code, json.loads(response.content)) == (200, {"data": {"status": status}})
+    assert response.headers["X-Pxbin-Warning"] == "there is no key with this id"
+
+
+def test_an_unknown_key_is_not_found(script):
+    assert script.send("GET", f"/keys/{MISSING_ID}").error == (404, "not_found", "Key not found")
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE", "GET"])
+def test_a_malformed_id(script, method):
+    assert script.send(method, "/keys/x", {} if method == "PATCH" else None).error == (400, "invalid_request", "Invalid ID format")
 
 
 @pytest.mark.parametrize(

@@ -47,13 +47,38 @@ def test_a_second_one_of_the_same_name_is_a_conflict(script):
 
 
 @pytest.mark.parametrize(
-    ("unknown_id", "message"), [(MISSING_ID, "upstream_id: there is no such upstream"), ("x", "Invalid upstream_id format")]
+    ("unknown_id", "error"),
+    [
+        (MISSING_ID, (409, "conflict", "upstream_id: there is no such upstream")),
+        ("x", (400, "invalid_request", "Invalid upstream_id format")),
+        ("", (400, "invalid_request", "Invalid upstream_id format")),
+    ],
 )
-def test_an_upstream_that_does_not_exist_is_an_error_of_the_body(script, unknown_id, message):
-    assert script.send("POST", "/models", {"name": "m", "upstream_id": unknown_id}).error == (400, "invalid_request", message)
+def test_an_upstream_that_does_not_exist_is_an_error_of_the_body(script, unknown_id, error):
+    assert script.send("POST", "/models", {"name": "m", "upstream_id": unknown_id}).error == error
     assert script.get("/models") == []
     created = script.create("/models", name="m")["id"]
-    assert script.send("PATCH", f"/models/{created}", {"upstream_id": unknown_id}).error == (400, "invalid_request", message)
+    assert script.send("PATCH", f"/models/{created}", {"upstream_id": unknown_id}).error == error
+
+
+def test_an_unknown_price_is_null_beside_the_number_of_pxbin(script):
+    created = script.create("/models", name="unheard-of", input_cost_per_million=0.25)
+    prices = {name: created[name] for name in created if "cost_per_million" in name}
+    assert prices == {
+        "input_cost_per_million": 0.25,
+        "input_cost_per_million_usd": "0.25",
+        "output_cost_per_million": 0,
+        "output_cost_per_million_usd": None,
+    }
+
+
+@pytest.mark.parametrize(("name", "remote_name"), [("u/*", "*"), ("u/m", ""), ("v/*", ""), ("u*", "")])
+def test_a_pattern_below_the_name_of_its_upstream_reaches_what_that_lists(script, upstream_id, name, remote_name):
+    assert script.create("/models", name=name, upstream_id=upstream_id)["remote_name"] == remote_name
+
+
+def test_a_given_remote_name_of_such_a_pattern_counts(script, upstream_id):
+    assert script.create("/models", name="u/*", upstream_id=upstream_id, remote_name="")["remote_name"] == ""
 
 
 def test_a_model_that_gets_its_upstream_back_has_its_remote_name_again(script, upstream_id):

@@ -9,6 +9,7 @@ from django.test import Client
 
 from accounts import keys
 from accounts.common.uuid7 import new_id
+from billing.money import MAX_PICO, from_pico
 from billing.request_log import writer
 from tests.billing.conftest import entry
 from tests.billing.request_log.test_writer import write_entries
@@ -205,3 +206,10 @@ def test_the_forecast_goes_on_with_the_mean_of_seven_days(ask, log):
     forecast = ask("/forecast")["data"]
     assert (forecast["month_to_date_usd"], forecast["per_day_usd"]) == ("7", "1")
     assert 7 <= forecast["month"] <= 7 + 31
+
+
+def test_sums_of_sessions_are_larger_than_a_column(ask, log):
+    log(*(answered(cost=MAX_PICO) for _ in range(4)))
+    (session,) = ask("/by-session")["data"]
+    assert (session["total_cost_usd"], session["total_requests"]) == (f"{from_pico(4 * MAX_PICO):f}", 4)
+    assert ask("/overview")["data"]["total_cost_usd"] == session["total_cost_usd"]

@@ -18,7 +18,6 @@ from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.request_context import RequestContext
 from proxy.exchange.requirements import collect_requirements
 from proxy.exchange.tool_call_enforcement import enforcement_for
-from proxy.translation.dialects.bedrock.request_decode import opener
 from proxy.translation.dialects.openai_responses import history
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake
@@ -33,6 +32,7 @@ from upstreams.catalog.snapshot import ResolvedModel
 from upstreams.routing.plan import Target
 
 REQUESTS = {name: [path.read_bytes() for path in sorted((ROOT / name).glob("*/request.json"))] for name in REGISTRY}
+MODEL_IN_PATH = ("bedrock", "bedrock_converse", "gemini")
 METER = {"id": "i", "timestamp": 0, "started": 0, "request_id": "r", "method": "POST", "path": "/", "dialect": "openai_chat"}
 KEY = Key(id="1", name="one", allowed_models=("m",))
 
@@ -59,7 +59,7 @@ def test_what_goes_up_is_json_and_names_the_model_that_was_checked(client: str, 
     target = Target(model=model, route=route, upstream=route.upstream, remote_name="remote", credential=None, quirks=DEFAULT)
     with suppress(ClientMistake):
         http = HttpRequest(method="POST", path="/", body=body)
-        envelope = opener("m", stream=False)(body) if client == "bedrock" else dialect.open_request(body)
+        envelope = dialect.open_for_model(body, "m")
         with suppress(ClientMistake):
             asyncio.run(check_named_models(KEY, envelope, ""))
         history.item_references(envelope)
@@ -68,7 +68,7 @@ def test_what_goes_up_is_json_and_names_the_model_that_was_checked(client: str, 
         collect_requirements(context, ResolvedModel(model, "m"), meter=Meter(**METER))
         context.preparer.find_unanswered_calls()
         prepared = asyncio.run(TranslatedAttempt(context, target).prepare())
-        assert models_of(prepared.body) == ([] if upstream == "bedrock" else ["remote"])
+        assert models_of(prepared.body) == ([] if upstream in MODEL_IN_PATH else ["remote"])
         with suppress(ClientMistake):
             assert estimate_input_tokens(context.preparer.request) >= 0
 

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from accounts.keys import Key
-from accounts.rate_limits import Limiter
+from accounts.limits.limiter import Limiter
+from accounts.limits.memory_counts import MemoryCounts
 from billing.outcomes import Outcome
 from billing.request_log import journal
 from proxy.exchange.attempt import TranslatedAttempt
@@ -22,6 +23,7 @@ from proxy.exchange.upstream_call import Attempt
 from proxy.translation.canonical import Failed
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
+from tests.support.leases import lease
 from tests.support.settings import with_config
 from upstreams.catalog.entries import ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.routing.live_state import RoutingState
@@ -54,14 +56,14 @@ def lines(monkeypatch):
 
 @pytest.fixture
 def limiter():
-    return Limiter()
+    return Limiter(MemoryCounts())
 
 
 def admitted(limiter: Limiter) -> RecordedRequest:
     request = RecordedRequest(HttpRequest(method="POST", path="/v1/chat/completions", body=BODY), CHAT)
     request.record.note_key(KEY)
     request.record.note_model("m", stream=True)
-    request.record.note_lease(limiter.check(KEY))
+    request.record.note_lease(lease(limiter, KEY))
     return request
 
 
@@ -80,7 +82,7 @@ def attempting(limiter: Limiter) -> tuple[RecordedAttempts, Attempt]:
 def is_free(limiter: Limiter) -> bool:
     """Whether the key, which may have one request at once, may send another one."""
     try:
-        limiter.check(KEY).release()
+        lease(limiter, KEY).release()
     except ClientMistake:
         return False
     return True

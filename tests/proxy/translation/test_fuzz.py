@@ -18,7 +18,6 @@ from proxy.exchange.prepare import Preparer
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.canonical import Failed, Finished, Response
 from proxy.translation.dialects.base import EncodeTarget
-from proxy.translation.dialects.bedrock.request_decode import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, UpstreamFailed
 from proxy.translation.quirks import DEFAULT, Quirks
@@ -74,7 +73,7 @@ def test_a_request_is_carried_or_refused(client: str, body: bytes, target: str) 
     sink, source = REGISTRY[client], REGISTRY[target]
     encode_target = EncodeTarget(model="up", dialect=target, upstream="up-1", stream=True)
     with suppress(ClientMistake):
-        envelope = opener("m", stream=True)(body) if client == "bedrock" else sink.open_request(body)
+        envelope = sink.open_for_model(body, "m")
         sink.patch_request(envelope, at_home(encode_target, client), KEY)
         request = sink.decode_request(envelope, KEY)
         adapted = adapt(request, encode_target, family=source.family, traits=source.traits)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 from proxy.translation.adaptation.adapt import adapt
-from proxy.translation.canonical import Finish, Message, Reasoning, Request, Response, Text, ToolCall, Usage
+from proxy.translation.canonical import Finish, Message, Reasoning, ReasoningSetting, Request, Response, Text, ToolCall, Usage
 from proxy.translation.dialects.base import EncodeContext, EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.reasoning_seal import PREFIX, bound_response
@@ -51,7 +51,26 @@ def next_responses(answer: dict[str, Any]) -> dict[str, Any]:
     return {"model": "m", "input": items, "store": False, "tools": [{**TOOL, "type": "function", "parameters": SCHEMA, "strict": False}]}
 
 
+def next_contents(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a Gemini client sends next."""
+    content = answer["candidates"][0]["content"]
+    call = content["parts"][-1]["functionCall"]
+    result = {"functionResponse": {"id": call["id"], "name": call["name"], "response": {"output": "seen"}}}
+    contents = [{"role": "user", "parts": [{"text": "Hi"}]}, content, {"role": "user", "parts": [result]}]
+    return {"contents": contents, "tools": [{"functionDeclarations": [{**TOOL, "parametersJsonSchema": SCHEMA}]}]}
+
+
+def next_converse(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a Converse client sends next."""
+    message = answer["output"]["message"]
+    result = {"toolResult": {"toolUseId": message["content"][-1]["toolUse"]["toolUseId"], "content": [{"text": "seen"}]}}
+    messages = [{"role": "user", "content": [{"text": "Hi"}]}, message, {"role": "user", "content": [result]}]
+    return {"messages": messages, "toolConfig": {"tools": [{"toolSpec": {**TOOL, "inputSchema": {"json": SCHEMA}}}]}}
+
+
 NEXT = {
+    "bedrock_converse": next_converse,
+    "gemini": next_contents,
     "anthropic": lambda answer: {"model": "m", **next_messages(answer)},
     "bedrock": lambda answer: {"anthropic_version": "bedrock-2023-05-31", **next_messages(answer)},
     "openai_chat": next_chat,
@@ -62,7 +81,8 @@ NEXT = {
 def echoed(client: str, answer: Response) -> Request:
     """The client's next request, read by the gateway."""
     sink = REGISTRY[client]
-    request = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=sink.family)
+    shown = ReasoningSetting(mode="adaptive", display="summarized")
+    request = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=sink.family, reasoning=shown)
     reply = EncodeContext(id="0123456789abcdef01234567", created=1, model="m", request=request, seal_key=KEY)
     body = json.dumps(NEXT[client](json.loads(sink.encode_response(answer, reply)))).encode()
     envelope = sink.open_for_model(body, "m")
@@ -82,6 +102,12 @@ def thoughts(body: bytes, target: str) -> list[Any]:
         return [message["reasoning_content"] for message in sent_body["messages"] if "reasoning_content" in message]
     if target == "openai_responses":
         return [(item["summary"], item["encrypted_content"]) for item in sent_body["input"] if item.get("type") == "reasoning"]
+    if target == "gemini":
+        parts = [part for content in sent_body["contents"] for part in content["parts"]]
+        return [(part["text"], part.get("thoughtSignature")) for part in parts if part.get("thought")]
+    if target == "bedrock_converse":
+        contents = [block["reasoningContent"] for turn in sent_body["messages"] for block in turn["content"] if "reasoningContent" in block]
+        return [(content["reasoningText"]["text"], content["reasoningText"]["signature"]) for content in contents]
     blocks = [block for turn in sent_body["messages"] if isinstance(turn["content"], list) for block in turn["content"]]
     return [(block["thinking"], block["signature"]) for block in blocks if block["type"] == "thinking"]
 

@@ -1,4 +1,4 @@
-"""All sixteen pairs on the way back: an upstream's answer, whole and streamed, as every kind of client gets it.
+"""All pairs on the way back: an upstream's answer, whole and streamed, as every kind of client gets it.
 
 An upstream's wire is made by its own dialect's encoder. What the client gets is judged by the strict grammar of its dialect and
 by the official SDK's types, and read once more: it must have the meaning of the upstream's response, whether it was streamed or not.
@@ -25,6 +25,7 @@ from proxy.translation.canonical import (
     PartEnded,
     PartStarted,
     Reasoning,
+    ReasoningSetting,
     Request,
     Response,
     Started,
@@ -46,8 +47,10 @@ RELAXED = settings(max_examples=examples(25), suppress_health_check=[HealthCheck
 
 
 def reply(dialect: Dialect) -> EncodeContext:
-    """What the encoder of a dialect must know; chat clients ask for usage here."""
-    request = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=dialect.family, stream=True, include_usage=True)
+    """What the encoder of a dialect must know; chat clients ask for usage here, and all for reasoning."""
+    shown = ReasoningSetting(mode="adaptive", display="summarized")
+    hi = (Message("user", (Text("Hi"),)),)
+    request = Request(model="m", messages=hi, family=dialect.family, stream=True, include_usage=True, reasoning=shown)
     return EncodeContext(id="0123456789abcdef01234567", created=1_800_000_000, model="m", request=request, seal_key=KEY)
 
 

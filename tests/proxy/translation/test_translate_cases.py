@@ -3,7 +3,8 @@
 A folder is called ``<client dialect>-<upstream dialect>-<what it shows>`` and holds ``client_request.json`` and
 ``upstream_request.json``, and then, as far as the case goes, ``upstream_response.json`` with ``client_response.json`` or
 ``upstream_stream.sse`` with ``client_stream.sse``. ``settings.json`` may give ``quirks``, ``max_output_tokens``,
-the upstream's ``model``, and ``stream``: whether the upstream is asked to stream, if not as the client has asked. A request whose
+the upstream's ``model``, ``client_streams`` where the client's path says so and not its body, and
+``stream``: whether the upstream is asked to stream, if not as the client has asked. A request whose
 ``stream`` differs is encoded anew within one dialect, too.
 ``refusal.json`` in place of the upstream's files holds the ``param`` and the ``message`` of a 400. ``dropped.json`` lists what the
 upstream does not get.
@@ -19,10 +20,10 @@ import pytest
 
 from proxy.exchange.prepare import Prepared, Preparer
 from proxy.exchange.stream_pipeline import StreamPipeline
-from proxy.translation.dialects.base import EncodeContext, EncodeTarget
+from proxy.translation.dialects.base import Dialect, EncodeContext, EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake
-from proxy.translation.framing.sse import Frame, Reader
+from proxy.translation.framing.sse import Frame
 from proxy.translation.quirks import merged
 from tests.support import cases
 
@@ -41,7 +42,9 @@ class Case:
         self.sink, self.source = REGISTRY[client], REGISTRY[upstream]
         settings = json.loads(self.read("settings.json")) if self.has("settings.json") else {}
         self.quirks = merged(settings.get("quirks", {}))
-        envelope = self.sink.open_request(self.read("client_request.json"))
+        envelope = self.sink.open_for_model(self.read("client_request.json"), "client-model")
+        if settings.get("client_streams"):
+            envelope = msgspec.structs.replace(envelope, stream=True)
         self.model = envelope.model
         self.destination = EncodeTarget(
             model=settings.get("model", "upstream-model"),
@@ -79,12 +82,12 @@ class Case:
             pipe = StreamPipeline(self.source, self.sink, quirks=self.quirks, context=reply, restorer=restorer)
         stream = self.read("upstream_stream.sse")
         sent_bytes = b"".join(pipe.feed(stream[start : start + size]) for start in range(0, len(stream), size)) + pipe.close()
-        return events_of(sent_bytes)
+        return events_of(sent_bytes, self.sink)
 
 
-def events_of(stream: bytes) -> list[Any]:
+def events_of(stream: bytes, dialect: Dialect) -> list[Any]:
     """Frames as comparable values: the event line and the data, parsed where it is JSON."""
-    reader = Reader()
+    reader = dialect.framing.reader()
     return [(frame.event, parsed(frame)) for frame in reader.feed(stream) + reader.close()]
 
 
@@ -133,7 +136,7 @@ def test_the_client_gets_the_answer(name: str) -> None:
 @pytest.mark.parametrize("name", with_file("client_stream.sse"))
 def test_the_client_gets_the_stream_in_any_split(name: str, size: int) -> None:
     case = Case(name)
-    assert case.client_stream(size) == events_of(case.read("client_stream.sse"))
+    assert case.client_stream(size) == events_of(case.read("client_stream.sse"), case.sink)
 
 
 def test_every_folder_shows_something() -> None:

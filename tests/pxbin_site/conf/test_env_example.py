@@ -47,6 +47,6 @@ def test_compose_takes_the_secrets_and_its_address_from_the_env_file():
         f"PUBLISHED_ADDR=-{dict(EXAMPLES)['PUBLISHED_ADDR']}",
     }
     services = yaml.safe_load(COMPOSE.read_text())["services"]
-    assert services["web"]["ports"] == ["${PUBLISHED_ADDR:-127.0.0.1:8080}:8080"]
+    assert services["proxy"]["ports"] == ["${PUBLISHED_ADDR:-127.0.0.1:8080}:8080"]
     assert services["web"]["environment"]["PXBIN_LISTEN_ADDR"] == ":8080"
     assert services["web"]["env_file"] == services["worker"]["env_file"] == [{"path": ".env", "required": False}]

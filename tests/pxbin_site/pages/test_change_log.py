@@ -42,7 +42,7 @@ def test_a_script_is_named_by_its_key_and_a_replaced_secret_by_a_note_without_it
     shown = admin_client.get(PAGE, {"kind": "credential"})
     newest, oldest = shown.context["changes"]
     assert "secret replaced" in newest.origin
-    assert f"management key tests ({script.key[:8]}…), from 127.0.0.1" in oldest.origin
+    assert oldest.origin == f"key {script.key[:8]} tests; secret replaced; from 127.0.0.1"
     assert ("sk-first" in shown.content.decode(), "sk-second" in shown.content.decode()) == (False, False)
 
 
@@ -55,11 +55,11 @@ def test_the_history_of_a_model_has_its_routes(admin_client):
 
 
 def test_who_and_from_where_are_named(admin_client, admin_user):
-    form = {"name": "k", "model_access": "all", "metadata": "{}"}
-    admin_client.post("/admin/accounts/apikey/add/", form, REMOTE_ADDR="192.0.2.7")
-    (change,) = admin_client.get(PAGE, {"kind": "apikey"}).context["changes"]
+    form = {"name": "k", "access": "read", "is_active": "on", "metadata": "{}"}
+    admin_client.post("/admin/accounts/managementkey/add/", form, REMOTE_ADDR="192.0.2.7")
+    (change,) = admin_client.get(PAGE, {"kind": "managementkey"}).context["changes"]
     assert (change.name, change.user, change.origin) == ("k", admin_user.username, "from 192.0.2.7")
-    assert entries(admin_client, who="192.0.2.7") == [("created", "API key", "k", [])]
+    assert entries(admin_client, who="192.0.2.7") == [("created", "management key", "k", [])]
     assert entries(admin_client, who="192.0.2.8") == []
 
 

@@ -19,11 +19,11 @@ def _opened(descriptor: Path) -> str:
 def _report(*_: object) -> None:
     gc.collect()  # what only waits for it is no leak
     tasks = [object_ for object_ in gc.get_objects() if isinstance(object_, asyncio.Task) and not object_.done()]
-    limits, call_module = sys.modules.get("accounts.rate_limits"), sys.modules.get("proxy.exchange.upstream_call")
+    limits, call_module = sys.modules.get("accounts.limits.limiter"), sys.modules.get("proxy.exchange.upstream_call")
     tries = [object_ for object_ in gc.get_objects() if isinstance(object_, call_module.UpstreamCall)] if call_module else []
     resources = {
         "tasks": sorted(object_.get_coro().__qualname__ for object_ in tasks),  # type: ignore[union-attr]
-        "running": limits._limiter._running if limits else {},
+        "running": limits.current().counts.running if limits else {},
         "attempts": len(tries),
         "files": sorted(map(_opened, Path("/proc/self/fd").iterdir())),
     }

@@ -28,6 +28,16 @@ def test_a_credential_shows_everything_but_its_key(script, upstream_id):
     assert store.decrypt(UpstreamCredential.objects.get().secret_encrypted) == "sk-1"
 
 
+def test_a_session_token_is_stored_with_its_key_and_never_shown(script, upstream_id):
+    created = script.create("/credentials", upstream_id=upstream_id, access_key_id="ASIA", api_key="secret", session_token="token")
+    assert "session_token" not in created
+    assert store.split_secret(store.decrypt(UpstreamCredential.objects.get().secret_encrypted)) == ("secret", "token")
+    script.send("PATCH", f"/credentials/{created['id']}", {"api_key": "another"})
+    assert store.split_secret(store.decrypt(UpstreamCredential.objects.get().secret_encrypted)) == ("another", "")
+    refusal = script.send("PATCH", f"/credentials/{created['id']}", {"session_token": "token"}).error
+    assert refusal == (400, "invalid_request", "session_token needs api_key, the secret access key that it belongs to")
+
+
 @pytest.mark.parametrize("missing", ["upstream_id", "api_key"])
 def test_a_credential_needs_an_upstream_and_a_key(script, upstream_id, missing):
     fields = {"upstream_id": upstream_id, "api_key": "sk-1", missing: ""}

@@ -51,8 +51,8 @@ def test_every_format_is_shown_as_it_was_given(script, word):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "Name and base_url are required"),
-        ({"name": "a"}, "Name and base_url are required"),
+        ({}, "Name, base_url, and api_key are required"),
+        ({"name": "a"}, "Name, base_url, and api_key are required"),
         ({"name": "a", "base_url": "http://x", "format": "x"}, BAD_FORMAT),
     ],
 )

@@ -21,26 +21,34 @@ class Command(GatewayCommand):
             "--forget", action="store_true", help="remove the credentials that cannot be decrypted, instead of encrypting the others"
         )
         parser.add_argument("--yes", action="store_true", help="with --forget: do not ask for confirmation")
+        self.add_json_option(parser, "one object with the numbers of credentials")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Rotate, or remove what cannot be decrypted."""
         if options["forget"]:
-            self._forget(sure=options["yes"])
+            removed = self._forget(sure=options["yes"], quiet=options["json"])
+            if options["json"]:
+                self.write_json({"removed": removed})
+            else:
+                self.stdout.write(f"{removed} secrets removed; their credentials are disabled until a new secret is entered.")
             return
         try:
             changed = store.rotate()
         except vault.VaultError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{changed} credentials encrypted again; all use the encryption key {store.ring().current_id}.")
+        if options["json"]:
+            self.write_json({"changed": changed, "encryption_key": store.ring().current_id})
+        else:
+            self.stdout.write(f"{changed} credentials encrypted again; all use the encryption key {store.ring().current_id}.")
 
-    def _forget(self, *, sure: bool) -> None:
-        """For a lost encryption key: the credentials have to be entered again."""
+    def _forget(self, *, sure: bool, quiet: bool) -> int:
+        """For a lost encryption key: the credentials have to be entered again. Returns how many were removed."""
         lost = store.undecryptable()
         for problem in lost.values():
-            self.stdout.write(problem)
+            (self.stderr if quiet else self.stdout).write(problem)
         if lost and not sure and not _confirmed("Remove these credentials? They cannot be restored. [y/N] "):
             raise CommandError("Nothing was changed")
-        self.stdout.write(f"{store.remove_secrets(lost)} secrets removed; their credentials are disabled until a new secret is entered.")
+        return store.remove_secrets(lost)
 
 
 def _confirmed(question: str) -> bool:

@@ -19,7 +19,7 @@ from proxy.translation.dialects.anthropic.response_encode import encode_response
 from proxy.translation.dialects.anthropic.stream_decode import decoder
 from proxy.translation.dialects.anthropic.stream_encode import break_off, encoder
 from proxy.translation.dialects.base import Dialect, EncodeTarget, Traits
-from proxy.translation.dialects.client_api import ClientApi, Endpoint
+from proxy.translation.dialects.client_api import ClientApi, Endpoint, LimitHeaders
 from proxy.translation.dialects.upstream_api import (
     AuthHeader,
     CountApi,
@@ -71,6 +71,7 @@ CLIENT = ClientApi(
     picker_names=picker_names,
     own_names=own_names,
     key_header="x-api-key",
+    limit_headers=LimitHeaders("anthropic-ratelimit-{dimension}-{value}", resets_at=True),
     request_id_header="request-id",
     beta_header="anthropic-beta",
     encode_model=encode_model,

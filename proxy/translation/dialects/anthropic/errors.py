@@ -17,6 +17,7 @@ TYPES: Mapping[Kind, str] = {
     "invalid_request": "invalid_request_error",
     "authentication": "authentication_error",
     "billing": "billing_error",
+    "budget": "billing_error",
     "permission": "permission_error",
     "not_found": "not_found_error",
     "model_not_found": "not_found_error",

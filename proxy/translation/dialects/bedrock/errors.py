@@ -38,6 +38,7 @@ EXCEPTIONS: Mapping[Kind, tuple[int, str]] = {
     "unsupported_encoding": (415, "ValidationException"),
     "authentication": (403, "UnrecognizedClientException"),
     "billing": (403, "AccessDeniedException"),
+    "budget": (402, "ServiceQuotaExceededException"),
     "permission": (403, "AccessDeniedException"),
     "not_found": (404, "ResourceNotFoundException"),
     "model_not_found": (404, "ResourceNotFoundException"),

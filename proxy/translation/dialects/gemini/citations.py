@@ -18,7 +18,7 @@ def decode_citations(grounding: Any, citations: Any) -> list[Citation]:
         for entry in (entries if isinstance(entries, list) else ())
         if isinstance(entry, dict) and _text(entry.get("uri"))
     ]
-    return list(dict.fromkeys(decoded))
+    return list({(citation.url, citation.cited_text): citation for citation in decoded}.values())
 
 
 def _of_grounding(grounding: dict[str, Any]) -> Iterable[Citation]:

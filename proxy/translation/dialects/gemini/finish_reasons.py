@@ -49,16 +49,16 @@ def failure_of_finish(reason: str | None, message: str | None) -> Failure | None
 def decode_finish(reason: str | None, message: str | None) -> Finish:
     """The finish of a candidate; unknown reasons are an ordinary end."""
     decoded = _DECODED.get(reason or "STOP", "end")
-    return _refusal(reason or "", message) if decoded == "refusal" else Finish(reason=decoded)
+    return _refusal(message) if decoded == "refusal" else Finish(reason=decoded)
 
 
 def blocked_prompt(reason: str, message: str | None) -> Finish:
     """The finish of a response without candidates, because the prompt was blocked."""
-    return _refusal(reason, message or f"The prompt was blocked: {reason}")
+    return _refusal(message or f"The prompt was blocked: {reason}")
 
 
-def _refusal(category: str, message: str | None) -> Finish:
-    return Finish(reason="refusal", details={"type": "refusal", "category": category.lower(), "explanation": message})
+def _refusal(message: str | None) -> Finish:
+    return Finish(reason="refusal", details={"type": "refusal", "category": None, "explanation": message})
 
 
 def encode_finish(finish: Finish) -> dict[str, str]:

@@ -49,7 +49,7 @@ PLACES = Places(
 
 _LEFT_OUT = frozenset(
     {
-        "cache", "cache.ttl", "cache.scope", "citations", "name", "source", "late_system", "output_name", "output_strict",
+        "reasoning", "cache", "cache.ttl", "cache.scope", "citations", "name", "source", "late_system", "output_name", "output_strict",
         "output_description", "detail", "detail.low", "detail.high", "detail.original", "title.base64", "title.url", "context.base64",
         "context.url",
     }

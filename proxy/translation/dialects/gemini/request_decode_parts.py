@@ -81,14 +81,20 @@ class ContentsDecoder:
             parts.append(_decode_other(part, at, history=role == "assistant"))
 
     def _add_carried(self, parts: list[Part], signature: str) -> None:
-        """Add another provider's reasoning. Its carrier has the text, so that the thoughts before it, which show the same, are left out."""
+        """Add another provider's reasoning before the texts that end the turn so far: its carrier is behind them, on a call or at the end.
+
+        The carrier has the text, so that the thoughts before it, which show the same, are left out.
+        """
         reasoning = decode_carrier(signature, self._seal_key)
         if reasoning is None:
             return
-        if reasoning.text:
-            while parts and isinstance(parts[-1], Reasoning) and parts[-1].seal == thought_seal(None, None):
-                parts.pop()
-        parts.append(reasoning)
+        place = len(parts)
+        while place and isinstance(parts[place - 1], Text):
+            place -= 1
+        while reasoning.text and place and _is_bare_thought(parts[place - 1]):
+            place -= 1
+            del parts[place]
+        parts.insert(place, reasoning)
 
     def _add_call(self, parts: list[Part], call: wire.FunctionCall, signature: str | None, role: Role, at: str) -> None:
         if role != "assistant":
@@ -127,11 +133,16 @@ class ContentsDecoder:
         return call.id
 
 
+def _is_bare_thought(part: Part) -> bool:
+    """Whether a part is a thought without a signature."""
+    return isinstance(part, Reasoning) and part.seal == thought_seal(None, None)
+
+
 def _add_text(parts: list[Part], part: wire.Part, role: Role) -> None:
     text, signature = part.text or "", part.thoughtSignature
     last = parts[-1] if parts else None
     if part.thought and role == "assistant":
-        if isinstance(last, Reasoning) and last.seal == thought_seal(None, None):  # another piece of the same thought
+        if isinstance(last, Reasoning) and _is_bare_thought(last):  # another piece of the same thought
             parts[-1] = Reasoning(last.text + text, thought_seal(signature, None))
         elif text or signature:
             parts.append(Reasoning(text, thought_seal(signature, None)))

@@ -3,8 +3,8 @@
 The API puts ``thoughtSignature`` on the first function call of a step, on the last text, or on a thought, and wants it back on the same
 part. In the canonical form a signature of a call or of a text is a reasoning part of its own: before its call, behind its text.
 
-A client of this dialect returns other providers' reasoning in the same field: as a carrier in base64, on the first part behind the
-reasoning. Clients keep the signatures of calls, but many leave out thoughts; the carrier therefore holds the text, too.
+A client of this dialect returns other providers' reasoning in the same field: as a carrier in base64, on the next call, or on an empty
+text at the end. Clients keep the signatures of calls, but many leave out thoughts; the carrier therefore holds the text, too.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class CallSignatures:
 
     def __init__(self, parts: Iterable[Part], owner: str) -> None:
         parts = tuple(parts)
-        call_ids = {part.id for part in parts if isinstance(part, ToolCall)}
+        call_ids = {part.id for part in parts if isinstance(part, ToolCall)} - {""}
         self._by_id: dict[str, str] = {}
         self._by_number: dict[str, str] = {}
         for part in parts:
@@ -79,8 +79,8 @@ class CallSignatures:
 
 
 def is_own(seal: Seal | None, owner: str) -> bool:
-    """Whether a seal is of this family and of the upstream ``owner``."""
-    return seal is not None and seal.origin == FAMILY and seal.upstream in (None, owner)
+    """Whether a seal is of this family and of the upstream ``owner``; nobody owns a thought without a signature."""
+    return seal is not None and seal.origin == FAMILY and (seal.upstream in (None, owner) or not seal.fields)
 
 
 # --- carriers ------------------------------------------------------------------------------------------------------------

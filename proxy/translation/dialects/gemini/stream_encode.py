@@ -64,6 +64,9 @@ class PartsEncoder:
         self._open: dict[int, Text | Reasoning | ToolCall | Opaque] = {}
         self._pieces: dict[int, list[str]] = {}
         self._pending: list[str] = []
+        self._signatures: dict[int, list[str]] = {}
+        self._running_calls: list[int] = []
+        self._ended_calls: dict[int, EncodedPart] = {}
         self._calls = 0
         self._handlers: dict[type, Callable[[Any], list[EncodedPart]]] = {
             PartStarted: self._on_part,
@@ -80,19 +83,22 @@ class PartsEncoder:
         return self._handlers[type(event)](event)
 
     def is_plain_text(self, index: int) -> bool:
-        """Whether a delta of this part is sent as it is: a text with nothing before it."""
-        return not self._pending and isinstance(self._open.get(index), Text)
+        """Whether a delta of this part is sent as it is."""
+        return isinstance(self._open.get(index), Text)
 
     def _on_part(self, event: PartStarted) -> list[EncodedPart]:
         if isinstance(event.part, Text | Reasoning | ToolCall | Opaque):
             self._open[event.index] = event.part
             self._pieces[event.index] = []
+        if isinstance(event.part, ToolCall):
+            self._running_calls.append(event.index)
+            self._signatures[event.index], self._pending = self._pending, []
         return []
 
     def _on_delta(self, event: PartDelta) -> list[EncodedPart]:
         head = self._open.get(event.index)
         if isinstance(head, Text):
-            return self._signed({"text": event.text})
+            return [{"text": event.text}]
         if head is not None:
             self._pieces[event.index].append(event.text)
         if isinstance(head, Reasoning) and self._shows_thoughts:
@@ -105,13 +111,22 @@ class PartsEncoder:
         if isinstance(head, Reasoning):
             return self._end_reasoning(event.seal or head.seal, head.text + text)
         if isinstance(head, ToolCall):
-            return self._signed(self._encode_call(head, head.arguments + text))
+            self._ended_calls[event.index] = self._encode_call(head, head.arguments + text)
+            return self._take_calls()
         if isinstance(head, Opaque) and head.family == FAMILY:
-            return self._signed(dict(OBJECT.decode(head.native)))
+            return [dict(OBJECT.decode(head.native))]
         return []
 
+    def _take_calls(self) -> list[EncodedPart]:
+        """The calls that have ended, in the order in which they started."""
+        parts: list[EncodedPart] = []
+        while self._running_calls and self._running_calls[0] in self._ended_calls:
+            index = self._running_calls.pop(0)
+            parts += _signed(self._ended_calls.pop(index), self._signatures.pop(index))
+        return parts
+
     def _end_reasoning(self, seal: Seal | None, text: str) -> list[EncodedPart]:
-        """Keep the signature for the part behind the reasoning; one of this family stands where the API puts it."""
+        """Keep the signature for the next call, or else for the end; one of this family stands where the API puts it."""
         if seal is None or not (text or seal.fields):
             return []
         if seal.origin != FAMILY:
@@ -133,14 +148,6 @@ class PartsEncoder:
         call_id = call.id or f"call_{self._context.id[:16]}{self._calls}"
         return {"functionCall": {"id": call_id, "name": call.name, "args": Raw(encoded)}}
 
-    def _signed(self, part: EncodedPart) -> list[EncodedPart]:
-        """A part with the signature of the reasoning before it; of several signatures the earlier ones are on empty texts."""
-        if not self._pending:
-            return [part]
-        *earlier, last = self._pending
-        self._pending = []
-        return [*({"text": "", "thoughtSignature": signature} for signature in earlier), {**part, "thoughtSignature": last}]
-
     def _on_cited(self, event: Cited) -> list[EncodedPart]:
         self.citations.append(event.citation)
         return []
@@ -152,7 +159,15 @@ class PartsEncoder:
     def _on_finished(self, event: Finished) -> list[EncodedPart]:
         self.finish = event.finish
         parts = [part for index in list(self._open) for part in self._on_ended(PartEnded(index))]
-        return [*parts, *(self._signed({"text": ""}) if self._pending else [])]
+        return [*parts, *(_signed({"text": ""}, self._pending) if self._pending else [])]
+
+
+def _signed(part: EncodedPart, signatures: list[str]) -> list[EncodedPart]:
+    """A part with the signature of the reasoning before it; of several signatures the earlier ones are on empty texts."""
+    if not signatures:
+        return [part]
+    *earlier, last = signatures
+    return [*({"text": "", "thoughtSignature": signature} for signature in earlier), {**part, "thoughtSignature": last}]
 
 
 class GeminiStreamEncoder:
@@ -173,7 +188,8 @@ class GeminiStreamEncoder:
             self._parts.usage = event.usage
         parts = self._parts.feed(event)
         if isinstance(event, Finished):
-            return [self._chunk(candidate(parts, self._parts), usageMetadata=encode_usage(self._parts.usage))]
+            # The SDK's chats forget a turn with a chunk that has no part.
+            return [self._chunk(candidate(parts or [{"text": ""}], self._parts), usageMetadata=encode_usage(self._parts.usage))]
         return [self._chunk({"content": {"role": "model", "parts": [part]}, "index": 0}) for part in parts]
 
     def _chunk(self, encoded_candidate: dict[str, Any], **fields: Any) -> Frame:

@@ -134,7 +134,7 @@ def _has_arguments(schema: Raw) -> bool:
     if not isinstance(value, dict):
         return False
     says_more = value.get("type", "object") != "object" or value.keys() - _EMPTY_OBJECT
-    return bool(says_more or value.get("properties"))
+    return bool(says_more or value.get("properties") or value.get("required"))
 
 
 def encode_choice(request: Request) -> dict[str, Any] | None:

@@ -136,7 +136,8 @@ _URL_SAFE = str.maketrans("-_", "+/")
 def standard_base64(text: str) -> str:
     """Base64 of the standard alphabet with its padding; the SDKs send the alphabet for URLs."""
     plain = text.translate(_URL_SAFE)
-    return plain + "=" * (-len(plain) % 4)
+    missing = -len(plain) % 4
+    return plain + "=" * missing if missing < 3 else plain  # no base64 lacks three: the upstream refuses it
 
 
 _GENERATION = re.compile(r"gemini-(\d+)")

@@ -53,7 +53,7 @@ CLIENT = ClientApi(
     ),
     untranslated=(  # the default models are those of OpenAI's API
         UntranslatedPath(path="/v1/embeddings", estimates=True),
-        UntranslatedPath(path="/v1/completions", estimates=True),
+        UntranslatedPath(path="/v1/completions", estimates=True, generates=True),
         UntranslatedPath(path="/v1/images/generations", default_model="dall-e-2"),
         UntranslatedPath(path="/v1/audio/speech"),
         UntranslatedPath(path="/v1/moderations", default_model="omni-moderation-latest"),

@@ -19,6 +19,7 @@ PLACES = Places(
     defaults={"n": 1, "parallel_tool_calls": True, "response_format": {"type": "text"}, "logprobs": False, "store": False},
     system="messages[].content[]",
     result="messages[].content[]",
+    strict="function.strict",
     output="response_format.json_schema",
     cache=("cache_control", "prompt_cache_breakpoint"),
     detail=("image_url.detail",),

@@ -22,6 +22,16 @@ VERSION, KEY, BEARER = "anthropic-version", "x-api-key", "authorization"
         ("/v1/responses/resp_1/input_items", BEARER, "openai_responses"),
         ("/model/claude/invoke", BEARER, "bedrock"),
         ("/model/claude/unheard-of", BEARER, "bedrock"),
+        ("/model/claude/converse", BEARER, "bedrock_converse"),
+        ("/team-a/model/a/b/converse-stream", BEARER, "bedrock_converse"),
+        ("/model/claude/count-tokens", BEARER, "bedrock_converse"),
+        ("/v1beta/models/gemini-2.5-pro:generateContent", BEARER, "gemini"),
+        ("/v1/models/a/b:streamGenerateContent", BEARER, "gemini"),
+        ("/v1/models/gemini:countTokens", BEARER, "gemini"),
+        ("/v1beta/unheard-of", BEARER, "gemini"),
+        ("/v1/models", "x-goog-api-key", "gemini"),
+        ("/v1/models", "x-goog-api-client", "openai_chat"),
+        ("/v1/chat/completions", "x-goog-api-key", "openai_chat"),
         ("/team-a/model/a/b/invoke-with-response-stream", BEARER, "bedrock"),
         ("/team-a/model/claude", BEARER, "openai_chat"),
         ("/v1/models", BEARER, "openai_chat"),
@@ -53,9 +63,9 @@ def test_at_shared_paths_the_name_of_a_program_decides_too(path, agent, name):
 
 
 def test_what_other_modules_derive_from_the_registry():
-    assert list(FORMATS) == ["openai", "anthropic", "openai_responses", "bedrock", "passthrough"]
-    assert list(TITLES) == ["openai_chat", "anthropic", "openai_responses", "bedrock", "passthrough"]
-    assert PATH_ROOTS == ("/model/", "/v1/")
+    assert list(FORMATS) == ["openai", "anthropic", "openai_responses", "bedrock", "gemini", "bedrock_converse", "passthrough"]
+    assert list(TITLES) == ["openai_chat", "anthropic", "openai_responses", "bedrock", "gemini", "bedrock_converse", "passthrough"]
+    assert PATH_ROOTS == ("/model/", "/v1/", "/v1beta/")
     assert dialect_named("unheard-of").name == "openai_chat"
 
 

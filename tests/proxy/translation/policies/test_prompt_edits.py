@@ -65,6 +65,15 @@ SYSTEM_CASES = [
         {"messages": [{"role": "system", "content": [{"type": "text", "text": "Claude"}]}]},
         {"messages": [{"role": "system", "content": [{"type": "text", "text": "Pixie"}, {"type": "text", "text": "Be terse."}]}]},
     ),
+    (
+        "gemini",
+        {"systemInstruction": {"role": "user", "parts": [{"text": "I am Claude."}]}},
+        {"systemInstruction": {"role": "user", "parts": [{"text": "I am Pixie."}, {"text": "Be terse."}]}},
+    ),
+    ("gemini", {"systemInstruction": "Claude"}, {"systemInstruction": {"parts": [{"text": "Pixie"}, {"text": "Be terse."}]}}),
+    ("gemini", {}, {"systemInstruction": {"parts": [{"text": "Be terse."}]}}),
+    ("bedrock_converse", {"system": [{"text": "Claude"}]}, {"system": [{"text": "Pixie"}, {"text": "Be terse."}]}),
+    ("bedrock_converse", {}, {"system": [{"text": "Be terse."}]}),
     ("openai_chat", {"messages": [user("a")]}, {"messages": [{"role": "system", "content": "Be terse."}, user("a")]}),
     ("openai_responses", {"instructions": "Claude", "input": "a"}, {"instructions": "Pixie\n\nBe terse.", "input": "a"}),
     ("openai_responses", {"input": "a"}, {"input": "a", "instructions": "Be terse."}),
@@ -223,3 +232,38 @@ def test_a_longer_conversation_begins_with_the_same_bytes(turns, later, policies
     short = edit("openai_chat", {"messages": [first, *turns]}, policies)["messages"]
     long = edit("openai_chat", {"messages": [first, *turns, *later]}, policies)["messages"]
     assert long[: len(short)] == short
+
+
+@pytest.mark.parametrize(
+    ("dialect", "fields", "edited"),
+    [
+        ("gemini", {}, {"generationConfig": {"maxOutputTokens": 70, "temperature": 1.5}}),
+        (
+            "gemini",
+            {"generationConfig": {"maxOutputTokens": 900, "topP": 0.5}},
+            {"generationConfig": {"maxOutputTokens": 100, "topP": 0.5, "temperature": 1.5}},
+        ),
+        ("bedrock_converse", {"inferenceConfig": {"maxTokens": 50}}, {"inferenceConfig": {"maxTokens": 50, "temperature": 1.0}}),
+    ],
+)
+def test_limits_and_temperature_are_set_inside_of_their_object(dialect, fields, edited):
+    assert edit(dialect, fields, Policies(max_tokens_default=70, max_tokens_cap=100, temperature=1.5)) == edited
+
+
+@pytest.mark.parametrize(
+    ("dialect", "fields", "edited"),
+    [
+        (
+            "gemini",
+            {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
+            {"contents": [{"role": "user", "parts": [{"text": "Hi"}, {"text": "NOTE"}]}]},
+        ),
+        (
+            "bedrock_converse",
+            {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]},
+            {"messages": [{"role": "user", "content": [{"text": "Hi"}, {"text": "NOTE"}]}]},
+        ),
+    ],
+)
+def test_a_note_is_a_text_without_a_type_where_texts_have_none(dialect, fields, edited):
+    assert edit(dialect, fields, Policies(), turn=("NOTE",)) == edited
