@@ -104,6 +104,7 @@ UNFOLD: dict[str, Any] = {
     # The colour of links on dark pages: the theme's own has less than the contrast of 4.5:1 that WCAG requires.
     "COLORS": {"primary": {"500": "oklch(68% .22 304)"}},
     "DASHBOARD_CALLBACK": "pxbin_site.dashboard.dashboard",
+    "COMMAND": {"search_callback": "pxbin_site.pages.palette.search"},
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
     "STYLES": [(lambda request, name=name: static(f"pxbin/{name}")) for name in ("admin.css", "usage.css")],  # noqa: ARG005  (by unfold)
     "SCRIPTS": [(lambda request, name=name: static(f"pxbin/{name}")) for name in ("admin.js", "accessibility.js", "times.js")],  # noqa: ARG005
