@@ -138,6 +138,7 @@ NAMES_DIALECTS = {
     "pxbin_site/processes/bootstrap.py": "the built-in upstreams of the first start",
     "billing/pricing/litellm.py": "the names of providers in LiteLLM's price file",
     "proxy/exchange/stored_responses.py": "a feature of the Responses API alone",
+    "proxy/exchange/socket_turns.py": "the same: the vendor's WebSocket has this dialect alone",
     "pxbin_site/config_files/readers/wire_names.py": "the names that other gateways' files have for API formats and providers",
     "pxbin_site/config_files/readers/claude_code_router.py": "the name of a transformer",
     "pxbin_site/config_files/readers/litellm_deployments.py": "the beginning of model names, and a provider",

@@ -69,13 +69,15 @@ def test_only_what_a_body_gives_is_written_and_null_clears_only_what_is_clearabl
     assert columns == {"name": "n", "expires_at": datetime(2030, 1, 31, 10, tzinfo=UTC), "rate_limit": 5}
 
 
-def test_an_id_of_another_table_has_to_exist_and_an_empty_one_is_not_given():
+def test_an_id_of_another_table_has_to_exist_and_to_be_one():
     upstream = Upstream.objects.create(name="u", base_url="http://x")
     assert Routes().column_values(RouteFields(upstream_id=str(upstream.pk))) == {"upstream_id": upstream.pk}
-    assert Routes().column_values(RouteFields(upstream_id="")) == {}
     with pytest.raises(ApiError) as caught:
         Routes().column_values(RouteFields(upstream_id="00000000-0000-0000-0000-000000000007"))
     assert (caught.value.status, caught.value.message) == (404, "Upstream not found")
+    with pytest.raises(ApiError) as caught:
+        Routes().column_values(RouteFields(upstream_id=""))
+    assert (caught.value.status, caught.value.message) == (400, "Invalid ID format")
 
 
 def test_a_shown_row_is_json():

@@ -40,7 +40,9 @@ def test_the_presets_of_vendors_have_a_provider_and_those_of_own_servers_have_no
         "moonshot-anthropic": "moonshotai",
         "zai-anthropic": "zai",
         "xai": "x-ai",
+        "bedrock-converse": "aws",
         "gemini": "google",
+        "gemini-native": "google",
         **dict.fromkeys(("vllm", "ollama", "llamacpp", "lmstudio", "anthropic-compatible", "openai-compatible")),
     }
 
