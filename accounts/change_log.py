@@ -16,6 +16,7 @@ from simple_history.models import HistoricalRecords, registered_models
 from simple_history.signals import pre_create_historical_record
 
 from accounts.common import running_command
+from accounts.common.client_address import client_address
 from accounts.models import ManagementKey
 
 ACTIONS = {"+": "created", "~": "changed", "-": "deleted"}
@@ -23,6 +24,10 @@ ACTIONS = {"+": "created", "~": "changed", "-": "deleted"}
 HIDDEN_WORDS = ("secret", "hash", "password")
 """Parts of the names of fields whose values are replaced by `***`, should a history ever hold them."""
 LONGEST_ACTOR = 100
+SEPARATOR = "; "
+"""Between the parts of a change reason: the actor (may be empty), a note, the address."""
+SECRET_REPLACED = "secret replaced"  # noqa: S105  (a note, not a secret)
+"""The note of a change that set a secret, for ``_change_reason`` of the row: histories have no column for it."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -51,10 +56,18 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def note_actor(*, history_instance: Any, **_: Any) -> None:
-    """Receiver: name the actor in a new record, unless it has a user or a reason of its own."""
-    if history_instance.history_change_reason or history_instance.history_user_id:
-        return
-    history_instance.history_change_reason = _actor()[:LONGEST_ACTOR] or None
+    """Receiver: name the actor in a new record (unless it has a user), the client's address, and the note of the change."""
+    note = history_instance.history_change_reason or ""
+    actor = "" if history_instance.history_user_id else _actor()[: LONGEST_ACTOR // 2]
+    parts = (actor, note, _origin()) if note or _origin() else (actor,)
+    history_instance.history_change_reason = SEPARATOR.join(parts[:1] + tuple(filter(None, parts[1:])))[:LONGEST_ACTOR] or None
+
+
+def _origin() -> str:
+    """From where the request of the change came; empty for a command."""
+    request = getattr(HistoricalRecords.context, "request", None)
+    address = "" if request is None else client_address(request.META.get("REMOTE_ADDR") or "", request.headers)
+    return f"from {address}" if address else ""
 
 
 def _actor() -> str:
@@ -117,7 +130,7 @@ def _entries(by_type: dict[str, type[models.Model]], page: Sequence[tuple[dateti
 
 
 def _entry(kind: str, record: Any) -> Entry:
-    user, reason = record.history_user, record.history_change_reason or ""
+    user, reason = record.history_user, (record.history_change_reason or "").partition(SEPARATOR)[0]
     actor_kind = "user" if user is not None else "key" if reason.startswith("key ") else "command" if reason else "system"
     return Entry(
         id=f"{kind}-{record.history_id}",

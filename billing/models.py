@@ -332,6 +332,19 @@ class SavedView(models.Model):
         return self.name
 
 
+class JobRun(models.Model):
+    """The last run of a scheduled task. ``result``: its counts, or its error."""
+
+    task = models.CharField(max_length=100, unique=True)
+    ended_at = models.DateTimeField()
+    seconds = models.FloatField()
+    succeeded = models.BooleanField()
+    result = models.CharField(max_length=500, blank=True)
+
+    def __str__(self) -> str:
+        return self.task
+
+
 class StoredResponse(models.Model):
     """One turn of a conversation of the Responses API, to which clients refer by `previous_response_id` instead of sending it again.
 

@@ -73,6 +73,11 @@ def _head(key: Key, window: Window, query: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def _budgets(key: Key) -> list[items.Item]:
+    """What is left of the budgets of a key, its owner and its pools. That of all requests is not for the holder of one key."""
+    return [_budget(budget) for budget in budgets_left(key) if budget.scope != GLOBAL]
+
+
 def _budget(budget: BudgetLeft) -> items.Item:
     return {
         "name": budget.name,

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.browser import NODE_MODULES, open_page
-from tests.test_admin_pages import FORMS, SECTIONS, log_in
+from tests.test_admin_pages import FORMS, PAGES, SECTIONS, log_in
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ async def test_axe_has_no_serious_finding_on_any_page_or_form(gateway, theme, wi
         await page.goto(f"{gateway.url}/admin/login/")
         assert await severe_findings(page) == []
         await log_in(page, gateway)
-        for path in (*SECTIONS, *FORMS, "password_change/", *await object_pages(gateway)):
+        for path in (*SECTIONS, *PAGES, *FORMS, "password_change/", *await object_pages(gateway)):
             await page.goto(f"{gateway.url}/admin/{path}")
             await page.wait_for_load_state("networkidle")
             landmarks = await page.locator("main").count(), await page.get_attribute("html", "lang")

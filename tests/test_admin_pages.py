@@ -13,14 +13,17 @@ from tests.support.waiting import PATIENCE, eventually_async
 
 pytestmark = pytest.mark.slow
 
+PAGES = ("usage/", "connect/", "changes/", "sessions/", "simulator/", "jobs/", "config/")
+"""Pages that belong to no table."""
 SECTIONS = (
-    "", "accounts/apikey/", "accounts/managementkey/", "upstreams/upstream/", "upstreams/model/", "upstreams/route/",
-    "upstreams/upstreamcredential/", "connect/", "billing/requestlog/", "billing/requestpayload/", "billing/price/",
-    "auth/user/", "auth/group/", "config/",
+    "", "accounts/apikey/", "accounts/owner/", "accounts/managementkey/", "upstreams/upstream/", "upstreams/model/", "upstreams/route/",
+    "upstreams/upstreamcredential/", "billing/requestlog/", "billing/requestpayload/", "billing/price/",
+    "auth/user/", "auth/group/",
 )  # fmt: skip
-FORMS = tuple(f"{section}add/" for section in SECTIONS if "/" in section.rstrip("/") and "request" not in section)
+FORMS = tuple(f"{section}add/" for section in SECTIONS if section and "request" not in section)
 SIDEBAR = [
-    "Start", "Connect a client", "API keys", "Upstreams", "Models", "Requests", "Prices", "Budgets", "Credentials", "Routes",
+    "Start", "Usage", "Connect a client", "API keys", "Upstreams", "Models", "Requests", "Sessions", "Prices", "Budgets",
+    "Credentials", "Routes", "Routing simulator", "Change log", "Jobs",
     "Owners", "Pools", "Defaults for new keys", "Management keys", "Users", "Groups", "Import and export",
 ]  # fmt: skip
 ARTIFACTS = Path(__file__).resolve().parent / "artifacts"
@@ -63,7 +66,7 @@ async def test_every_page_is_styled_fits_its_window_and_names_its_fields(gateway
         await page.emulate_media(color_scheme=theme)
         await page.set_viewport_size({"width": width, "height": 900})
         await log_in(page, gateway)
-        for path in (*SECTIONS, *FORMS):
+        for path in (*SECTIONS, *PAGES, *FORMS):
             answer = await page.goto(f"{gateway.url}/admin/{path}")
             await keep(page, f"{theme}-{re.sub(r'[^a-z]+', '-', path).strip('-') or 'start'}")
             family = await page.evaluate("getComputedStyle(document.body).fontFamily")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
@@ -14,6 +14,7 @@ from django.utils import timezone
 from billing.models import RequestLog
 from upstreams.models import Model
 
+RowsT = TypeVar("RowsT", bound=QuerySet[Any])
 MAX_MODELS = 50
 ALL_TIME = "all"
 """The query parameter that extends searches and totals from :data:`FIRST_PERIOD` to the whole log."""
@@ -38,16 +39,20 @@ def search(request: HttpRequest, rows: QuerySet[Any], text: str) -> QuerySet[Any
     Ids, in any case, have indexes and are found in the whole log: of the request, the response, the row, the session. If no row has
     such an id, the rows of a period are read: those whose model, key, upstream or error contains the text.
     """
-    ids = _by_id(text)
-    if RequestLog.objects.alias(any_case=Lower("request_id"), response=Lower("response_id")).filter(ids).exists():
-        found_by_id: QuerySet[Any] = rows.alias(any_case=Lower("request_id"), response=Lower("response_id")).filter(ids)
-        return found_by_id
+    if with_id(RequestLog.objects.all(), text).exists():
+        return with_id(rows, text)
     names = Model.objects.filter(Q(name__icontains=text) | Q(aliases__icontains=text)).values_list("name", "aliases")[:MAX_MODELS]
     models = {text} | {name for row in names for name in (row[0], *row[1]) if text.lower() in name.lower()}
     found = Q(model__in=sorted(models))
     for column in TEXT_COLUMNS:
         found |= Q(**{f"{column}__icontains": text})
     return recent(rows, request.GET).filter(found)
+
+
+def with_id(rows: RowsT, text: str) -> RowsT:
+    """The rows that have a text as an id of theirs, in any case."""
+    found: RowsT = rows.alias(any_case=Lower("request_id"), response=Lower("response_id")).filter(_by_id(text.strip()))
+    return found
 
 
 def _by_id(text: str) -> Q:

@@ -57,6 +57,7 @@ NAVIGATION = [
             _page("upstreams.upstream", "cloud"),
             _page("upstreams.model", "neurology"),
             _page("billing.requestlog", "receipt_long"),
+            _own_page("Sessions", "account_tree", "sessions", "billing.view_requestlog"),
             _page("billing.price", "payments"),
             _page("accounts.budget", "savings"),
         ],
@@ -67,6 +68,9 @@ NAVIGATION = [
         "items": [
             _page("upstreams.upstreamcredential", "vpn_key"),
             _page("upstreams.route", "alt_route"),
+            _own_page("Routing simulator", "route", "simulator", "upstreams.view_model"),
+            _own_page("Change log", "history", "changes", "upstreams.view_upstream"),
+            _own_page("Jobs", "schedule", "jobs", "upstreams.view_upstream"),
             _page("billing.requestpayload", "description", unless_empty=True),
             _page("billing.redactionrule", "ink_eraser"),
             _page("billing.alertchannel", "notifications"),
@@ -103,6 +107,7 @@ UNFOLD: dict[str, Any] = {
     # The colour of links on dark pages: the theme's own has less than the contrast of 4.5:1 that WCAG requires.
     "COLORS": {"primary": {"500": "oklch(68% .22 304)"}},
     "DASHBOARD_CALLBACK": "pxbin_site.dashboard.dashboard",
+    "COMMAND": {"search_callback": "pxbin_site.pages.palette.search"},
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
     "STYLES": [(lambda request, name=name: static(f"pxbin/{name}")) for name in ("admin.css", "usage.css")],  # noqa: ARG005  (by unfold)
     "SCRIPTS": [(lambda request, name=name: static(f"pxbin/{name}")) for name in ("admin.js", "accessibility.js", "times.js")],  # noqa: ARG005

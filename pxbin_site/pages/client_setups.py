@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -181,3 +182,27 @@ SETUPS: Mapping[str, Setup] = {
     "langchain": Setup("LangChain", _langchain),
 }
 """Every client of the page, by its name in URLs, the most asked for first."""
+
+EXAMPLE = Gateway("https://llm.example.com", "pxb_…", "my-model", 200_000)
+
+
+def as_markdown() -> str:
+    """The text of `docs/clients.md`: every configuration, with :data:`EXAMPLE`."""
+    parts = [
+        "# Clients",
+        (
+            "What each client needs. The page **Connect a client** of the admin shows the same with this gateway's address, a model\n"
+            "that the key may use, its context window and a fresh key, and waits for the first call."
+        ),
+        "This page is generated: `python -m pxbin_site.pages.client_setups > docs/clients.md`.",
+    ]
+    for setup in SETUPS.values():
+        parts.append(f"## {setup.title}")
+        for snippet in setup.snippets(EXAMPLE):
+            parts += [f"{snippet.place}:", f"```\n{snippet.text}\n```"]
+        parts += setup.notes
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_markdown())

@@ -36,7 +36,7 @@ def page(request: HttpRequest) -> HttpResponse:
     if not request.user.has_perm("accounts.view_apikey"):
         raise PermissionDenied
     client = request.GET.get("client", "") if request.GET.get("client") in SETUPS else next(iter(SETUPS))
-    row = _key(request.GET.get("key", ""))
+    row = find_key(request.GET.get("key", ""))
     plaintext = KEY_PLACEHOLDER
     if request.method == "POST":
         if not request.user.has_perm("accounts.add_apikey"):
@@ -74,7 +74,7 @@ def wait_for_call(request: HttpRequest) -> HttpResponse:
     since = parse_datetime(request.GET.get("since", "").replace(" ", "+")) or timezone.now()
     since = since if since.tzinfo else since.replace(tzinfo=UTC)
     rows = RequestLog.objects.filter(timestamp__gte=max(since, timezone.now() - WAIT))
-    if row := _key(request.GET.get("key", "")):
+    if row := find_key(request.GET.get("key", "")):
         rows = rows.filter(api_key_id=row.pk)
     call = rows.order_by("timestamp", "id").first()
     is_over = datetime.now(UTC) - since > WAIT
@@ -93,7 +93,8 @@ def usable_models(key: ApiKey | None) -> dict[str, int | None]:
     return {name: windows[name] for name in sorted(names, key=lambda name: name.startswith("echo"))}
 
 
-def _key(pk: str) -> ApiKey | None:
+def find_key(pk: str) -> ApiKey | None:
+    """The key with this id, if there is one."""
     try:
         return ApiKey.objects.filter(pk=uuid.UUID(pk)).first() if pk else None
     except ValueError:

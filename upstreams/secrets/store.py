@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from django.conf import settings
 from django.utils import timezone
 
+from accounts.change_log import SECRET_REPLACED
 from upstreams.models import UpstreamCredential
 from upstreams.secrets import vault
 
@@ -48,6 +49,7 @@ def set_secret(credential: UpstreamCredential, secret: str, *, session_token: st
     """
     credential.secret_encrypted = encrypt("\n".join(filter(None, (secret.strip(), session_token.strip()))))
     credential.secret_reference = reference
+    credential._change_reason = SECRET_REPLACED  # type: ignore[attr-defined]  # noqa: SLF001  (read by simple_history)
     credential.disabled_reason = ""
     credential.cooling_until = None
     credential.recovered_at = timezone.now()

@@ -16,7 +16,7 @@ function showLocalTimes() {
   while (walker.nextNode()) if (UTC_TIME.test(walker.currentNode.nodeValue.trim())) found.push(walker.currentNode);
   for (const node of found) {
     const parent = node.parentElement;
-    if (!parent.closest(PLACES) || parent.closest("pre, code, textarea, script")) continue;
+    if (!parent.closest(PLACES) || parent.closest("pre, code, textarea, script, [data-local]")) continue;
     const [utc, day, clock, fraction] = UTC_TIME.exec(node.nodeValue.trim());
     const moment = new Date(`${day}T${clock}Z`);
     const element = document.createElement("time");

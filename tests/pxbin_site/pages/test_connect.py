@@ -5,6 +5,7 @@ import json
 import re
 import tomllib
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -12,7 +13,7 @@ from django.utils import timezone
 from accounts import keys
 from accounts.models import ApiKey
 from billing.models import RequestLog
-from pxbin_site.pages.client_setups import SETUPS, Gateway
+from pxbin_site.pages.client_setups import SETUPS, Gateway, as_markdown
 from upstreams.models import Model, Route, Upstream
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +33,10 @@ def models():
 def test_every_configuration_has_the_address_the_key_and_the_model(name):
     text = "\n".join(snippet.text for snippet in SETUPS[name].snippets(GATEWAY))
     assert [part in text for part in (GATEWAY.url, GATEWAY.key, GATEWAY.model)] == [True, True, True]
+
+
+def test_the_documentation_of_clients_has_the_same_configurations():
+    assert (Path(__file__).parents[3] / "docs" / "clients.md").read_text(encoding="utf-8") == as_markdown()
 
 
 def test_files_are_valid_and_have_the_context_window():
