@@ -13,6 +13,7 @@ from django.db import DatabaseError, InterfaceError
 
 from accounts.common.api_envelope import timestamp
 from accounts.keys import Key
+from accounts.limits.budget_states import BudgetLeft, budgets_left
 from billing.reports import items, own_usage, windows
 from billing.reports.windows import Window
 from proxy.exchange import admission
@@ -39,17 +40,18 @@ async def usage(http: HttpRequest, prefix: str = "") -> JsonResponse:
         key = await admission.client_key(http)
         query = {name: values[0] for name, values in parse_qs(http.query_string.decode("latin-1")).items()}
         window = _window(query)
-        report = await _read(key, window)
+        report, budgets = await _read(key, window)
         if _format(query, http.headers) == "csv":
             return JsonResponse(items.as_csv(own_usage.csv_rows(report)).encode(), headers=CSV_HEADERS)
-        return JsonResponse(msgspec.json.encode({**_head(key, window, query), **report}))
+        return JsonResponse(msgspec.json.encode({**_head(key, window, query), "budgets": budgets, **report}))
     except GatewayError as error:
         return error_response(error.failure, dialect=dialect_of(http.path.removeprefix(prefix), http.headers), request_id=http.request_id)
 
 
-async def _read(key: Key, window: Window) -> items.Item:
+async def _read(key: Key, window: Window) -> tuple[items.Item, list[items.Item]]:
+    """The usage of a key, and what is left of the budgets that count it."""
     try:
-        return await in_thread(lambda: own_usage.own_usage(key.id, window))
+        return await in_thread(lambda: (own_usage.own_usage(key.id, window), [_budget(budget) for budget in budgets_left(key)]))
     except (DatabaseError, InterfaceError) as error:
         logger.warning("the usage of a key cannot be read: %s", error)
         raise GatewayError(Failure(kind="overloaded", message="Usage cannot be read at the moment")) from error
@@ -64,6 +66,19 @@ def _head(key: Key, window: Window, query: Mapping[str, str]) -> dict[str, Any]:
         "from": timestamp(datetime.fromtimestamp(window.begin, UTC)),
         "to": timestamp(until.replace(microsecond=0)),
         "limits": limits(key),
+    }
+
+
+def _budget(budget: BudgetLeft) -> items.Item:
+    return {
+        "name": budget.name,
+        "scope": budget.scope,
+        "period": budget.period,
+        "mode": budget.mode,
+        "amount_usd": f"{budget.amount.normalize():f}",
+        "spent_usd": f"{budget.spent.normalize():f}",
+        "remaining_usd": f"{budget.left.normalize():f}",
+        "resets_at": timestamp(budget.resets_at),
     }
 
 

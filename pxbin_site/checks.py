@@ -31,7 +31,7 @@ def _unshared_state(config: Config) -> list[CheckMessage]:
     return [
         Warning(
             f"{config.web_processes} web processes do not share their state of failing upstreams.",
-            hint=f"Set {env_name('redis_url')}, so that they share cooldowns, circuit breakers and sessions. Rate limits stay per process.",
+            hint=f"Set {env_name('redis_url')}, so that they share cooldowns, circuit breakers and sessions.",
             id="pxbin.W002",
         )
     ]

@@ -282,6 +282,14 @@ def _issue(body: NewKey, *, kind: str, permissions: list[str]) -> CreatedRespons
     return created_response(data_envelope(issued_key(plaintext, row)))
 
 
+def issue_client_key(body: NewKey) -> tuple[str, ApiKey]:
+    """A new client key in plain text and its row, as ``POST /api/v1/keys`` makes it. Raises :class:`ApiError`."""
+    plaintext, row = keys.new_key(KeyKind.LLM)
+    assert isinstance(row, ApiKey)
+    KEYS[KeyKind.LLM].write(row, body)
+    return plaintext, row
+
+
 def issued_key(plaintext: str, row: ApiKey | ManagementKey) -> dict[str, Any]:
     """A new key as it is shown once, see :class:`IssuedKey`."""
     created_at = timestamp(row.created_at.replace(microsecond=0))

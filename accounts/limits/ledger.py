@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+from django.db import connection
+
 from accounts.limits.windows import BudgetWindow, Settled
 
 
@@ -59,7 +61,15 @@ def current() -> Ledger:
 
 
 async def read(
-    source: Ledger | None, windows: Sequence[BudgetWindow], captured: Mapping[str, Settled]
+    source: Ledger | None, windows: Sequence[BudgetWindow], captured: Callable[[], Mapping[str, Settled]]
 ) -> tuple[list[int], Collection[str]]:
-    """Call the ledger in a thread; ``source``: by default that of this process."""
-    return await asyncio.to_thread(source or current(), windows, lambda: dict(captured))
+    """Call the ledger in a thread, which does not keep its connection; ``source``: by default that of this process."""
+    read_spent = source or current()
+
+    def read_and_close() -> tuple[list[int], Collection[str]]:
+        try:
+            return read_spent(windows, captured)
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(read_and_close)

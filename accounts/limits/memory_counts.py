@@ -153,7 +153,7 @@ class MemoryCounts:
         captured: dict[str, Settled] = {}
         self._captures.append(captured)
         try:
-            spent, counted = await ledger.read(self._ledger, [window], captured)
+            spent, counted = await ledger.read(self._ledger, [window], lambda: dict(captured))
         finally:
             self._captures = [other for other in self._captures if other is not captured]
         late = sum(request.cost for log_id, request in captured.items() if log_id not in counted and window.counts(request))

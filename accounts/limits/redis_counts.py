@@ -240,7 +240,7 @@ class RedisCounts:
             captured.update({log_id.decode(): _read_line(line) for log_id, line in lines.items()})
             return {**reported, **captured}
 
-        (spent,), _ = await asyncio.to_thread(ledger.current(), [window], read_captured)
+        (spent,), _ = await ledger.read(None, [window], read_captured)
         await self.link.call("install", state, round_id, *divmod(spent, MICRO), _until(window), list(captured))
 
     async def resynchronise(self) -> None:

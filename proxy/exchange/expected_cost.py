@@ -28,6 +28,7 @@ PICO_PER_RATE = Decimal(1_000_000)
 """A rate of one dollar per million tokens is so many pico-dollars per token."""
 _int = msgspec.json.Decoder(int)
 _str = msgspec.json.Decoder(str)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def input_tokens(context: RequestContext) -> int:
@@ -42,10 +43,11 @@ def input_tokens(context: RequestContext) -> int:
 
 def expected_cost(context: RequestContext, targets: Sequence[Target], tokens: int, *, generates: bool) -> int | None:
     """Pico-dollars at the dearest of ``targets``; ``None`` if one of them has no price. ``generates``: a model writes an output."""
-    fields = context.envelope.fields
-    stated = [value for name in context.dialect.prompt_shape.limits if (value := _number(fields, name)) is not None]
-    choices = max(1, _number(fields, "n") or 1) if "n" in fields else 1
-    tier = _text(fields, "speed") or _text(fields, "service_tier") if "speed" in fields or "service_tier" in fields else ""
+    fields, shape = context.envelope.fields, context.dialect.prompt_shape
+    settings = _object(fields, shape.settings) if shape.settings else fields
+    stated = [value for name in shape.limits if (value := _number(settings, name)) is not None]
+    choices = max(1, _number(settings, shape.choices) or 1) if shape.choices in settings else 1
+    tier = _text(fields, "speed") or _text(fields, shape.tier) if "speed" in fields or shape.tier in fields else ""
     dearest = 0
     for target in targets:
         prices = price_book.current().find(PriceKey(target.model.id, target.upstream.id, target.remote_name))
@@ -99,6 +101,14 @@ def _cost(prices: Prices, tokens: int, output: int, tier: str) -> int | None:
 
 def _dearest_input(rates: Rates) -> Decimal:
     return max(rate for rate in (rates.input, rates.cache_read, rates.cache_write_5m, rates.cache_write_1h) if rate is not None)
+
+
+def _object(fields: Mapping[str, msgspec.Raw], name: str) -> Mapping[str, msgspec.Raw]:
+    """The fields of an object in a body; none for anything else, which the dialect or the upstream refuses."""
+    try:
+        return _fields.decode(fields[name]) if name in fields else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
 
 
 def _number(fields: Mapping[str, msgspec.Raw], name: str) -> int | None:

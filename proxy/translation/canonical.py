@@ -96,7 +96,7 @@ class Audio(msgspec.Struct, frozen=True):
 class Seal(msgspec.Struct, frozen=True):
     """Opaque state that a provider requires back with its reasoning (docs/wire-formats.md, section 11).
 
-    ``origin``: the family that made it: ``anthropic`` (also Bedrock), ``openai_responses`` or ``openai_chat``.
+    ``origin``: the family that made it: ``anthropic`` (also Bedrock InvokeModel), ``openai_responses``, ``openai_chat``, and so on.
     ``upstream``: the id of the upstream for Responses, a hash of its address for Chat, ``anthropic`` for Anthropic, empty where
     nobody owns it; ``None`` if the client sent the vendor's own value without a carrier. ``fields``: Anthropic ``{"signature"}`` or
     ``{"redacted"}``, Responses ``{"id", "encrypted_content"}``, Chat the state of a message or of a tool call as JSON

@@ -189,9 +189,9 @@ class _Application:
             row.pk = own_id
         _save(row)
         fields = sections.columns(section.name)
-        given = {name: sections.file_value(fields[name], row) for name in declared.values if name in fields}
-        given |= {name: after for name, (_, after) in self._set_many(section, row, declared).items()}
-        shown = {name: (None, value) for name, value in given.items() if value not in (None, {}, [])}
+        file_values = {name: sections.file_value(fields[name], row) for name in declared.values if name in fields}
+        file_values |= {name: after for name, (_, after) in self._set_many(section, row, declared).items()}
+        shown = {name: (None, value) for name, value in file_values.items() if value not in (None, {}, [])}
         self._note("create", section, row, _masked(shown, declared), declared.place)
         return row
 

@@ -88,8 +88,8 @@ def references() -> dict[Any, str]:
         if row.secret_reference:
             names[row.pk] = row.secret_reference
             continue
-        own = row.name if _VARIABLE.fullmatch(row.name) else f"{row.upstream.name}_{'' if row.name == 'default' else row.name}_API_KEY"
-        name = ENV + re.sub(r"^(?=[0-9])", "KEY_", re.sub(r"[^A-Z0-9]+", "_", own.upper()).strip("_"))
+        variable = row.name if _VARIABLE.fullmatch(row.name) else f"{row.upstream.name}_{'' if row.name == 'default' else row.name}_API_KEY"
+        name = ENV + re.sub(r"^(?=[0-9])", "KEY_", re.sub(r"[^A-Z0-9]+", "_", variable.upper()).strip("_"))
         taken = set(names.values())
         number = 2
         free = name

@@ -32,11 +32,11 @@ def detect(document: Document) -> str:
         return PXBIN
     if not isinstance(content, dict):
         raise document.error((), "must contain names and values")
-    found = next((name for name, is_one in _SIGNS if is_one(content)), "")
-    if not found:
+    name = next((name for name, is_one in _SIGNS if is_one(content)), "")
+    if not name:
         hint = "; give the directory that holds config/" if "logical_name" in content or "endpoints" in content else ""
         raise document.error((), f"is no configuration of {', '.join(FORMATS)}{hint}. --format names one")
-    return found
+    return name
 
 
 def holds_settings(document: Document) -> bool:

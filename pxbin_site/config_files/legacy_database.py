@@ -64,8 +64,8 @@ def connected(url: str, *, schema: str) -> Iterator[psycopg.Connection[Columns]]
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             connection.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))
-            found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [schema]).fetchall()
-            missing = [table for table in TABLES if table not in {row["tablename"] for row in found}]
+            rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [schema]).fetchall()
+            missing = [table for table in TABLES if table not in {row["tablename"] for row in rows}]
             if missing:
                 hint = f"the schema {schema} has no table {', '.join(missing)}; --schema names another"
                 raise ConfigFileError(f"This is no database of pxbin: {hint}")
@@ -129,7 +129,7 @@ def _add_models(configuration: Configuration, connection: psycopg.Connection[Col
 def _add_keys(configuration: Configuration, connection: psycopg.Connection[Columns]) -> None:
     for section, table in (("keys", "llm_api_keys"), ("management_keys", "management_api_keys")):
         for row in _rows(connection, table):
-            own = (
+            values = (
                 {"rate_limit": row["rate_limit"] or None, "metadata": row["metadata"] or {}}
                 if section == "keys"
                 else {"permissions": row["permissions"]}
@@ -142,9 +142,9 @@ def _add_keys(configuration: Configuration, connection: psycopg.Connection[Colum
                 key_prefix=row["key_prefix"],
                 name=row["name"],
                 is_active=row["is_active"],
-                **own,
+                **values,
             )
-            if own.get("rate_limit"):
+            if values.get("rate_limit"):
                 configuration.warn("the rate limits of keys, which pxbin only showed, are enforced here")
 
 

@@ -36,9 +36,9 @@ def write_model(name: str, body: dict[str, Any], *, replaces: bool) -> None:
     with transaction.atomic():
         _apply(configuration)
         if replaces:
-            kept = {(row.values["upstream"], row.values["remote_name"]) for row in configuration.rows if row.section == "routes"}
+            routes_of_body = {(row.values["upstream"], row.values["remote_name"]) for row in configuration.rows if row.section == "routes"}
             for route in Route.objects.filter(model__name=name, model__path_prefix="").select_related("upstream", "model"):
-                if (route.upstream.name, route.remote_name or name) not in kept:
+                if (route.upstream.name, route.remote_name or name) not in routes_of_body:
                     route.delete()
 
 
@@ -49,17 +49,17 @@ def write_provider(name: str, body: dict[str, Any]) -> None:
     values = configuration.rows[0].values
     if existing is not None:
         path = (values.get("quirks") or {}).get("api_path")
-        others = {quirk: value for quirk, value in existing.quirks.items() if quirk != "api_path"}
-        values |= {"quirks": {**others, **({"api_path": path} if path else {})}, "preset": existing.preset}
+        quirks = {quirk: value for quirk, value in existing.quirks.items() if quirk != "api_path"}
+        values |= {"quirks": {**quirks, **({"api_path": path} if path else {})}, "preset": existing.preset}
     _apply(configuration)
 
 
 def import_bundle(body: dict[str, Any], *, dry_run: bool) -> Report:
     """Import a bundle; nothing is deleted. Raises :class:`ApiError`."""
-    inner = body.get("bundle", body)
-    if not isinstance(inner, dict) or not isinstance(inner.get("setup"), dict):
+    bundle = body.get("bundle", body)
+    if not isinstance(bundle, dict) or not isinstance(bundle.get("setup"), dict):
         raise ApiError("invalid_request", "setup is missing: the body is a bundle, or has one as bundle")
-    return _apply(_document(inner), dry_run=dry_run)
+    return _apply(_document(bundle), dry_run=dry_run)
 
 
 def set_variables(values: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
@@ -67,7 +67,7 @@ def set_variables(values: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
 
     References are left as they are. Raises :class:`ApiError` for a value that is no text.
     """
-    stored, others = [], {}
+    stored, reasons = [], {}
     by_name: dict[str, list[Any]] = {}
     for pk, reference in references().items():
         by_name.setdefault(reference.removeprefix(ENV), []).append(pk)
@@ -86,10 +86,10 @@ def set_variables(values: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
                     store.set_secret(credential, value, reference=credential.secret_reference)
                     credential.save()
             else:
-                others[name] = f"set PXBIN_{SETTINGS[name].upper()} and restart" if name in SETTINGS else "no credential has this name"
+                reasons[name] = f"set PXBIN_{SETTINGS[name].upper()} and restart" if name in SETTINGS else "no credential has this name"
                 continue
             stored.append(name)
-    return stored, others
+    return stored, reasons
 
 
 def find(kind: str, name: str) -> Any:

@@ -168,8 +168,8 @@ def put_environment(request: HttpRequest) -> Answer:
     values = body.get("environment", body)
     if not isinstance(values, dict):
         raise ApiError("invalid_request", "environment: must be an object")
-    stored, others = changes.set_variables(values)
-    return {"updated": stored, "not_taken": others}, 200
+    stored, reasons = changes.set_variables(values)
+    return {"updated": stored, "not_taken": reasons}, 200
 
 
 def logs(request: HttpRequest) -> Answer:

@@ -38,6 +38,9 @@ REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 PRINTABLE = re.compile(rb"[\x20-\x7e]{0,4096}")
 
 MANAGEMENT_ROOTS = ("/api/", "/v1/admin/")
+VERSION_ROOTS = tuple(root for root in PATH_ROOTS if re.fullmatch(r"/v\d\w*/", root))
+"""First segments of client paths that are the version of an API: ``/v1/``, ``/v1beta/``."""
+
 METHODS = b"GET, POST, PUT, DELETE, OPTIONS, PATCH"
 REQUEST_HEADERS = ", ".join(("Accept", "Authorization", "Content-Type", "X-Request-ID", *CLIENT_HEADERS)).encode()
 EXPOSED = (
@@ -64,7 +67,7 @@ def is_management(path: str) -> bool:
 
 def is_api(path: str) -> bool:
     """Whether programs call this path, so that errors must be JSON."""
-    return is_management(path) or f"{path}/".startswith(PATH_ROOTS) or "/v1/" in path
+    return is_management(path) or f"{path}/".startswith(PATH_ROOTS) or is_cross_origin(path)
 
 
 def common_headers(path: str, fields: Fields, identity: bytes) -> list[Header]:
@@ -85,8 +88,8 @@ def common_headers(path: str, fields: Fields, identity: bytes) -> list[Header]:
 
 
 def is_cross_origin(path: str) -> bool:
-    """Whether pages of other origins may call this path: ``/v1`` (also below a path prefix) and ``/api/v1``."""
-    return "/v1/" in path
+    """Whether pages of other origins may call this path: below a version of an API (also below a path prefix), and ``/api/v1``."""
+    return any(root in path for root in VERSION_ROOTS)
 
 
 def cors(origin: bytes) -> list[Header]:

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts import keys
-from accounts.models import ApiKey, ManagementKey
+from accounts.models import ApiKey, KeyDefaults, ManagementKey
 from tests.support.gateway import ROOT, clean_environment
 from tests.support.settings import with_config
 
@@ -31,6 +31,23 @@ def test_a_key_is_printed_alone_on_a_line():
     assert (plaintext.strip(), row.key_hash) == (plaintext.rstrip("\n"), keys.hash_key(plaintext.strip()))
     assert (row.name, row.rate_limit, row.token_limit, row.concurrency_limit, str(row.owner)) == ("laptop", 60, 1000, 2, "anna")
     assert (row.allowed_models, row.expires_at) == (["gpt-5", "claude-*"], datetime(2027, 1, 31, tzinfo=UTC))
+
+
+def test_a_key_with_a_budget_and_pools_and_the_newer_names_of_limits():
+    create_key(
+        "agent", "--tokens-per-minute", "500", "--max-concurrency", "3", "--budget-usd", "2.5", "--budget-period", "daily", "--pool", "p"
+    )
+    row = ApiKey.objects.get()
+    budget = row.budgets.get()
+    assert (row.token_limit, row.concurrency_limit, [pool.name for pool in row.pools.all()]) == (500, 3, ["p"])
+    assert (str(budget.amount_usd), budget.period, budget.mode) == ("2.500000000000", "daily", "hard")
+
+
+def test_a_key_gets_the_default_limits():
+    KeyDefaults.objects.create(rate_limit=9)
+    create_key("laptop")
+    create_key("tablet", "--rate-limit", "3")
+    assert sorted(ApiKey.objects.values_list("name", "rate_limit")) == [("laptop", 9), ("tablet", 3)]
 
 
 def test_a_key_without_options_may_do_everything():
@@ -125,6 +142,8 @@ def test_a_prefix_of_two_keys_revokes_neither():
         (("laptop", "--rate-limit", "0"), "argument --rate-limit: must be a whole number, 1 or more, not '0'"),
         (("laptop", "--token-limit=-3"), "argument --token-limit: must be a whole number, 1 or more, not '-3'"),
         (("laptop", "--concurrency-limit", "many"), "argument --concurrency-limit: must be a whole number, 1 or more, not 'many'"),
+        (("laptop", "--token-limit", "5", "--tokens-per-minute", "6"), "tokens_per_minute: token_limit is an older name of it"),
+        (("laptop", "--budget-usd", "much"), "budget_usd: must be an amount in USD of at least 0"),
         (("laptop", "--expires-at", "tomorrow"), "must be a date and time such as 2027-01-31T00:00:00Z, not 'tomorrow'"),
         (("laptop", "--expires-at", "2027-13-45T00:00:00Z"), "must be a date and time such as 2027-01-31T00:00:00Z"),
         (("laptop", "--expires-at", "2020-01-31T00:00:00Z"), "argument --expires-at: must be in the future"),

@@ -25,7 +25,10 @@ class PromptShape(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[str, ...]
     """Fields that limit the output tokens; if there are several, the quirk ``max_tokens_field`` names the one that is added."""
     settings: str = ""
-    """The field, an object, that has the limits and the temperature; empty: they are at the top level."""
+    """The field, an object, that has the limits, the choices and the temperature; empty: they are at the top level."""
+    choices: str = "n"
+    """The number of responses."""
+    tier: str = "service_tier"
     max_temperature: float = 2.0
     thinking_budget: bool = False
     """``thinking.budget_tokens`` must stay below the limit, and with thinking, the temperature must be 1."""

@@ -161,29 +161,29 @@ class _Reader:
 
     def _transformers(self, steps: Steps) -> list[tuple[str, dict[str, Any]]]:
         """The transformers of a provider or of one of its models, with their options; those without a counterpart are noted."""
-        found = []
+        transformers = []
         for index, item in enumerate(optional(self.document, (*steps, "use"), list) or []):
             name = item[0] if isinstance(item, list) and item else item
             options = item[1] if isinstance(item, list) and len(item) > 1 and isinstance(item[1], dict) else {}
             name = of_type(self.document, (*steps, "use", index), name, str)
-            found.append((name, options))
+            transformers.append((name, options))
             if name.lower() not in COVERED | {LIMIT_TRANSFORMER}:
                 self.configuration.leave_out(self.document, (*steps, "use", index), f"transformer {name}")
-        return found
+        return transformers
 
     def _limits(self, steps: Steps) -> dict[str, int]:
         """The cap of output tokens of each of a provider's models that has one."""
         models = [item for item in optional(self.document, (*steps, "models"), list) or [] if isinstance(item, str)]
-        everywhere = _limit(self._options_of((*steps, "transformer")))
-        own = {model: _limit(self._transformers((*steps, "transformer", model))) for model in models}
-        return {model: limit for model in models if (limit := own[model] or everywhere)}
+        provider_limit = _limit(self._options_of((*steps, "transformer")))
+        model_limits = {model: _limit(self._transformers((*steps, "transformer", model))) for model in models}
+        return {model: limit for model in models if (limit := model_limits[model] or provider_limit)}
 
     def _options_of(self, steps: Steps) -> list[tuple[str, dict[str, Any]]]:
         """As :meth:`_transformers`, whose notes were made already."""
         noted = list(self.configuration.not_taken)
-        found = self._transformers(steps)
+        transformers = self._transformers(steps)
         self.configuration.not_taken[:] = noted
-        return found
+        return transformers
 
     def read_router(self) -> None:
         """The model of all names, that of background requests, and the one for long contexts as its fallback."""

@@ -22,9 +22,9 @@ class UpstreamNames:
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def name(self, base_url: str, wanted: str = "") -> str:
+    def name(self, base_url: str, stem: str = "") -> str:
         """A name that no other upstream of the file has."""
-        stem = wanted or host_of(base_url) or "upstream"
+        stem = stem or host_of(base_url) or "upstream"
         name, number = stem, 2
         while name in self._taken:
             name, number = f"{stem}-{number}", number + 1

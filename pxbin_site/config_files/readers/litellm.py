@@ -99,12 +99,12 @@ class _Reader:
 
     def _strategy(self) -> str:
         steps = (*ROUTER, "routing_strategy")
-        given = optional(self.document, steps, str) or "simple-shuffle"
-        if given not in STRATEGIES:
-            note = f"{self.document.place(steps)} ({given}: deployments are chosen by weight)"
+        strategy = optional(self.document, steps, str) or "simple-shuffle"
+        if strategy not in STRATEGIES:
+            note = f"{self.document.place(steps)} ({strategy}: deployments are chosen by weight)"
             if note not in self.configuration.not_taken:
                 self.configuration.not_taken.append(note)
-        return STRATEGIES.get(given, "weighted")
+        return STRATEGIES.get(strategy, "weighted")
 
     def _read_fallbacks(self) -> None:
         for settings in (ROUTER, LITELLM_SETTINGS):
@@ -131,12 +131,12 @@ class _Reader:
 
     def read_key(self) -> None:
         steps = (*GENERAL, "master_key")
-        given = optional(self.document, steps, str)
-        if given:
-            secret = self.values.secret(given)
+        key = optional(self.document, steps, str)
+        if key:
+            secret = self.values.secret(key)
             if secret.text:
                 take_over_key(self.configuration, self.document.place(steps), secret.text, f"{LITELLM} master key")
             else:
-                self.configuration.warn(f"{self.document.place(steps)}: {given} is not set, so no client key is taken over")
+                self.configuration.warn(f"{self.document.place(steps)}: {key} is not set, so no client key is taken over")
         elif self._models and self._is_open():
             self.configuration.warn(OPEN)

@@ -82,10 +82,10 @@ class Deployments:
 
     def _provider(self, steps: Steps, full_name: str) -> tuple[str, str]:
         """The provider and the name of a model there. Names without a provider are OpenAI's or Anthropic's."""
-        given = optional(self.document, (*steps, "custom_llm_provider"), str)
+        named_provider = optional(self.document, (*steps, "custom_llm_provider"), str)
         provider, slash, rest = full_name.partition("/")
-        if given:
-            return given, rest if slash and provider == given else full_name
+        if named_provider:
+            return named_provider, rest if slash and provider == named_provider else full_name
         if slash and (provider in LITELLM_PROVIDERS or not self._base_url(steps)):
             return provider, rest.removeprefix("converse/").removeprefix("responses/") if provider in {"bedrock", "openai", AZURE} else rest
         by_name = next((name for name in LITELLM_PROVIDERS if name in CLAUDE and full_name.startswith(CLAUDE)), DEFAULT_PROVIDER)
@@ -134,13 +134,13 @@ class Deployments:
         """The region of AWS; empty for other providers."""
         if not _is_regional(provider):
             return ""
-        given = self.values.text((*steps, "aws_region_name"))
-        return given or next((region for name in REGION_VARIABLES if (region := self.values.variables.get(name, ""))), REGION)
+        region_name = self.values.text((*steps, "aws_region_name"))
+        return region_name or next((region for name in REGION_VARIABLES if (region := self.values.variables.get(name, ""))), REGION)
 
     def _secret(self, steps: Steps, provider: str) -> Secret:
-        given = optional(self.document, (*steps, "api_key"), str) or optional(self.document, (*steps, "aws_secret_access_key"), str)
-        if given:
-            return self.values.secret(given)
+        key = optional(self.document, (*steps, "api_key"), str) or optional(self.document, (*steps, "aws_secret_access_key"), str)
+        if key:
+            return self.values.secret(key)
         variable = LITELLM_KEYS.get(provider, "")
         return Secret(self.values.variables.get(variable, "").strip(), f"{ENV}{variable}") if variable else Secret("")
 

@@ -19,8 +19,8 @@ class Values:
 
     def __init__(self, configuration: Configuration, document: Document, environment: Mapping[str, str]) -> None:
         self.configuration, self.document = configuration, document
-        own: dict[str, Any] = optional(document, VARIABLES, dict) or {}
-        self.variables = {**{str(name): str(value) for name, value in own.items() if value is not None}, **environment}
+        file_variables: dict[str, Any] = optional(document, VARIABLES, dict) or {}
+        self.variables = {**{str(name): str(value) for name, value in file_variables.items() if value is not None}, **environment}
 
     def secret(self, value: str) -> Secret:
         """A secret, or what its reference leads to."""

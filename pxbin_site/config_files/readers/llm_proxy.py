@@ -76,10 +76,10 @@ class _Reader:
 
     def _prefix(self, steps: Steps) -> str:
         """The path prefix: ours has no final slash, and what is served below ``/v1`` has none."""
-        given = required(self.document, steps, str)
-        if not given.startswith("/"):
-            raise self.document.error(steps, f"must begin with /, for example /{given.strip('/')}")
-        prefix = given.rstrip("/")
+        path = required(self.document, steps, str)
+        if not path.startswith("/"):
+            raise self.document.error(steps, f"must begin with /, for example /{path.strip('/')}")
+        prefix = path.rstrip("/")
         return "" if prefix == API_ROOT else prefix
 
     def _upstream(self, steps: Steps, key: str) -> str:

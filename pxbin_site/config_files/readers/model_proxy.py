@@ -149,10 +149,10 @@ class _Reader:
     def _timeout(self, entry: Entry, routes: list[Steps]) -> float | None:
         """The total of the routes' times, one after the other; none if the file states none."""
         default = self._default_timeout(entry)
-        stated = [optional(entry.document, (*route, "timeout_seconds"), float) for route in routes]
-        if default is None and not any(stated):
+        route_seconds = [optional(entry.document, (*route, "timeout_seconds"), float) for route in routes]
+        if default is None and not any(route_seconds):
             return None
-        return sum(seconds or default or TIMEOUT_SECONDS for seconds in stated) or default
+        return sum(seconds or default or TIMEOUT_SECONDS for seconds in route_seconds) or default
 
     @staticmethod
     def _fallbacks(entry: Entry) -> list[str]:
@@ -164,8 +164,8 @@ class _Reader:
         return names
 
     def _enforcement(self, entry: Entry) -> dict[str, Any]:
-        own: Any = next((value for name in RULES_FIELDS if (value := _value(entry).get(name)) is not None), {})
-        return {**self._rules, **({"enabled": own} if isinstance(own, bool) else own)}
+        rules: Any = next((value for name in RULES_FIELDS if (value := _value(entry).get(name)) is not None), {})
+        return {**self._rules, **({"enabled": rules} if isinstance(rules, bool) else rules)}
 
     @staticmethod
     def _policies(entry: Entry, routes: list[Steps]) -> dict[str, Any]:

@@ -98,18 +98,18 @@ def from_bundle(document: Document, environment: Mapping[str, str]) -> Setup:
 
 
 def _config_folder(directory: Path) -> Path:
-    inner = directory / "config"
-    return inner if inner.is_dir() else directory
+    config = directory / "config"
+    return config if config.is_dir() else directory
 
 
 def _bundle_entries(document: Document, steps: Steps) -> Iterator[Entry]:
     value = value_at(document, steps)
     items: list[tuple[Any, Any]] = list(value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()))
     for key, item in items:
-        inner: Steps = (*steps, key)
+        entry_steps: Steps = (*steps, key)
         if isinstance(item, dict) and isinstance(item.get("config"), dict):
-            inner = (*inner, "config")
-        yield Entry(document, inner, str(key) if isinstance(key, str) else str((item or {}).get("name", "")))
+            entry_steps = (*entry_steps, "config")
+        yield Entry(document, entry_steps, str(key) if isinstance(key, str) else str((item or {}).get("name", "")))
 
 
 def _variables(value: Any) -> dict[str, str]:

@@ -154,10 +154,10 @@ class Providers:
     def _add_credentials(self, provider: str, upstream: str, own_variables: list[str] | None) -> None:
         entry = self._entries[provider]
         patterns = own_variables or _texts(entry.document, (*entry.steps, "api_keys", "env_var_patterns"))
-        found = _keys(patterns, self.setup.variables)
-        found += [(f"{provider} {number}", key) for number, key in enumerate(self.setup.provider_keys.get(provider, []), 1)]
+        named_keys = _keys(patterns, self.setup.variables)
+        named_keys += [(f"{provider} {number}", key) for number, key in enumerate(self.setup.provider_keys.get(provider, []), 1)]
         seen: set[str] = set()
-        for name, key in found:
+        for name, key in named_keys:
             if key not in seen:
                 seen.add(key)
                 reference = f"{ENV}{name}" if name in self.setup.variables else ""
@@ -193,10 +193,10 @@ def _texts(document: Document, steps: Steps) -> list[str]:
 
 def _keys(patterns: list[str], variables: dict[str, str]) -> list[tuple[str, str]]:
     """The variables that match the patterns, with their keys; ``{INDEX}`` stands for a number."""
-    found = []
+    named_keys = []
     for pattern in patterns:
         expression = re.compile(re.escape(pattern).replace(re.escape(INDEX), r"(\d+)"))
         matches = [(match, value.strip()) for name, value in variables.items() if (match := expression.fullmatch(name)) and value.strip()]
         matches.sort(key=lambda pair: tuple(int(number) for number in pair[0].groups()))
-        found += [(match[0], value) for match, value in matches]
-    return found
+        named_keys += [(match[0], value) for match, value in matches]
+    return named_keys

@@ -114,12 +114,12 @@ class _Reader:
         self.configuration.rows[-1].values.update(values)
         if child is None:
             return
-        own = f"{values['path_prefix']}/{values['name']}" if values.get("path_prefix") else str(values["name"])
+        label = f"{values['path_prefix']}/{values['name']}" if values.get("path_prefix") else str(values["name"])
         if children is not None:
             for child_steps, item in objects(self.document, (*steps, child.name)):
-                self._read_row(child.name, child_steps, dict(item), own)
+                self._read_row(child.name, child_steps, dict(item), label)
         if shorthands is not None:
-            self._read_row(child.name, steps, shorthands, own)
+            self._read_row(child.name, steps, shorthands, label)
 
     def _complete(self, name: str, steps: Steps, values: dict[str, Any]) -> dict[str, Any] | None:
         """Replace the shorthands in the values of a row. Returns the values of the child row that they stand for, if any."""

@@ -94,3 +94,11 @@ def test_a_refusal_has_the_shape_of_its_path(path: str, status: int, body: objec
 def test_bedrock_names_its_errors_in_a_header() -> None:
     answer = common_headers.refusal("/model/x/invoke", {}, status=404, message="m", identity=ID)
     assert (b"x-amzn-errortype", b"ResourceNotFoundException") in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/v1/models", True), ("/v1beta/models/m:generateContent", True), ("/team-a/v1beta/models", True), ("/model/m/invoke", False)],
+)
+def test_pages_of_other_origins_may_call_every_version_of_an_api(path: str, allowed: bool) -> None:
+    assert common_headers.is_cross_origin(path) is allowed

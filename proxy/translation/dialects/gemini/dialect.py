@@ -95,6 +95,8 @@ DIALECT = Dialect(
         turn_content="parts",
         text_type="",
         settings="generationConfig",
+        choices="candidateCount",
+        tier="serviceTier",
         limits=("maxOutputTokens",),
     ),
     binds_seals="address",

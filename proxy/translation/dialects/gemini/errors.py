@@ -29,6 +29,7 @@ _STATUSES: Mapping[Kind, tuple[int, str]] = {
     "conflict": (409, "ABORTED"),
     "rate_limit": (429, "RESOURCE_EXHAUSTED"),
     "quota": (429, "RESOURCE_EXHAUSTED"),
+    "budget": (402, "RESOURCE_EXHAUSTED"),
     "internal": (500, "INTERNAL"),
     "upstream_error": (500, "INTERNAL"),
     "upstream_auth": (502, "UNAVAILABLE"),

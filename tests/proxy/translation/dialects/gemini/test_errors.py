@@ -1,11 +1,12 @@
 """Errors of Google, in both directions."""
 
 import json
+from typing import get_args
 
 import pytest
 
 from proxy.translation.dialects.gemini.errors import decode_error, encode_error, failure_of_error
-from proxy.translation.errors import Failure
+from proxy.translation.errors import Failure, Kind
 
 RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "33.4s"}
 REASON = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
@@ -50,6 +51,12 @@ def test_a_client_reads_the_field_and_the_delay():
     error = {"code": 429, "message": "Slow down", "status": "RESOURCE_EXHAUSTED", "details": details}
     assert (encoded.status, json.loads(encoded.body)) == (429, {"error": error})
     assert encoded.headers == {"retry-after": "5", "x-request-id": "req_1"}
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_of_failure_has_a_status(kind):
+    encoded = encode_error(Failure(kind=kind, message="so"), "")
+    assert json.loads(encoded.body)["error"]["code"] == encoded.status >= 400
 
 
 def test_within_one_dialect_the_details_stay():
