@@ -157,7 +157,7 @@ def test_admin_pages_refuse_keys_and_the_management_api_refuses_sessions():
 def test_requests_without_a_key_and_with_an_ended_key_are_refused():
     allowed = {
         "/", "/favicon.ico", "/admin/login/", "/api/v1/docs", "/api/v1/openapi.json", "/health", "/health/", "/healthz",
-        "/healthz/", "/status", "/status/", "/ready", "/ready/", "/health/detailed", "/health/detailed/",
+        "/healthz/", "/status", "/status/", "/ready", "/ready/", "/health/detailed", "/health/detailed/", "/me", "/me/",
     }  # fmt: skip
     for (method, route), statuses in table().items():
         by_role = dict(zip(ROLES, statuses, strict=True))
