@@ -17,12 +17,13 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts import budget_entries, cache_revisions
 from accounts.budget_entries import BudgetEntry, BudgetIndex
 from accounts.common import wildcards
+from accounts.common.client_address import Networks, is_within, parse_networks
 from accounts.common.gateway_config import config
 from accounts.common.key_kinds import PREFIXES, KeyKind
 from accounts.last_used import LastUse
@@ -62,6 +63,9 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     token_limit: int | None = None
     concurrency_limit: int | None = None
     allowed_models: tuple[str, ...] | None = None
+    allowed_networks: Networks | None = None
+    """From where requests may come; ``None``: from everywhere."""
+    capture_payloads: bool = False
     may_choose_upstream: bool = False
     is_active: bool = True
     budgets: tuple[BudgetEntry, ...] = ()
@@ -145,7 +149,7 @@ class _KeyCache:
         self.budgets = budget_entries.load()
         newest = ApiKey.objects.order_by("-is_active", F("last_used_at").desc(nulls_last=True), "-created_at")
         fresh = _read(newest[: CACHED_KEYS + 1])
-        self.is_complete = len(fresh) <= CACHED_KEYS
+        self.is_complete = len({key.id for key in fresh.values()}) <= CACHED_KEYS
         if not self.is_complete:
             fresh = dict(islice(fresh.items(), CACHED_KEYS // 2))
             others = [key_hash for key_hash in self.by_hash if key_hash not in fresh]
@@ -164,16 +168,29 @@ class _KeyCache:
 
 def _read(rows: Any) -> dict[str, Key]:
     columns = (
-        "key_hash", "id", "key_prefix", "name", "owner__name", "expires_at", "rate_limit", "token_limit", "concurrency_limit",
-        "allowed_models", "may_choose_upstream", "is_active", "metadata",
+        "id", "key_prefix", "name", "owner__name", "expires_at", "rate_limit", "token_limit", "concurrency_limit",
+        "allowed_models", "allowed_ips", "capture_payloads", "may_choose_upstream", "is_active", "metadata",
     )  # fmt: skip
-    return {key_hash: _key(*values) for key_hash, *values in rows.values_list(*columns)}
+    by_hash: dict[str, Key] = {}
+    now = time.time()
+    for key_hash, old_hash, old_prefix, old_end, *values in rows.values_list(
+        "key_hash", "old_key_hash", "old_key_prefix", "old_key_valid_until", *columns
+    ):
+        key = by_hash[key_hash] = _key(*values)
+        if old_hash is not None and old_end.timestamp() > now:
+            by_hash[old_hash] = msgspec.structs.replace(key, prefix=old_prefix, expires_at=_earlier(old_end.timestamp(), key.expires_at))
+    return by_hash
+
+
+def _earlier(moment: float, other: float | None) -> float:
+    return moment if other is None else min(moment, other)
 
 
 def _read_hashes(hashes: Sequence[str]) -> dict[str, Key]:
     by_hash: dict[str, Key] = {}
     for start in range(0, len(hashes), ROWS_PER_QUERY):
-        by_hash |= _read(ApiKey.objects.filter(key_hash__in=hashes[start : start + ROWS_PER_QUERY]))
+        some = hashes[start : start + ROWS_PER_QUERY]
+        by_hash |= _read(ApiKey.objects.filter(Q(key_hash__in=some) | Q(old_key_hash__in=some)))
     return by_hash
 
 
@@ -187,6 +204,8 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
     token_limit: int | None,
     concurrency_limit: int | None,
     allowed_models: list[str] | None,
+    allowed_ips: list[str] | None,
+    capture_payloads: bool,
     may_choose_upstream: bool,
     is_active: bool,
     metadata: dict[str, Any],
@@ -202,6 +221,8 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
         token_limit=token_limit,
         concurrency_limit=concurrency_limit,
         allowed_models=None if allowed_models is None else tuple(allowed_models),
+        allowed_networks=None if allowed_ips is None else parse_networks(allowed_ips),
+        capture_payloads=capture_payloads,
         may_choose_upstream=may_choose_upstream,
         is_active=is_active,
         budgets=_cache.budgets.of_key(key_id, owner or ""),
@@ -273,6 +294,12 @@ async def authenticate(token: str) -> Key:
     return key
 
 
+def check_address(key: Key, client: str) -> None:
+    """Raise :class:`~proxy.translation.errors.ClientMistake` (403) if a key may not be used from the address ``client``."""
+    if key.allowed_networks is not None and not is_within(client, key.allowed_networks):
+        raise ClientMistake(f"This API key may not be used from {client or 'an unknown address'}", kind="permission")
+
+
 def _invalid(token: str, *, needed: KeyKind) -> str:
     """The message for an unknown key."""
     kinds = [kind for kind, prefix in PREFIXES.items() if token.startswith(prefix)]
@@ -283,7 +310,9 @@ def authenticate_management(token: str) -> ManagementKey:
     """The row of a management key, from the database. Raises :class:`ManagementKeyRefused`. The caller checks its permissions."""
     if not token:
         raise ManagementKeyRefused(401, MISSING)
-    row: ManagementKey | None = ManagementKey.objects.filter(key_hash=hash_key(token)).first()
+    key_hash = hash_key(token)
+    is_old = Q(old_key_hash=key_hash, old_key_valid_until__gt=timezone.now())
+    row: ManagementKey | None = ManagementKey.objects.filter(Q(key_hash=key_hash) | is_old).first()
     if row is None:
         raise ManagementKeyRefused(401, _invalid(token, needed=KeyKind.MANAGEMENT))
     if not row.is_active:

@@ -12,9 +12,10 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models, transaction
 from django.db.models.signals import m2m_changed
 from django.dispatch import receiver
+from django.utils import timezone
 from simple_history.models import HistoricalRecords
 
-from accounts.common.model_fields import NameField, ObjectField, json_object, strings
+from accounts.common.model_fields import NameField, ObjectField, ip_ranges, json_object, strings
 from accounts.revised import Revised, RevisedQuerySet, Revision, revised
 
 __all__ = [
@@ -66,6 +67,13 @@ class IssuedKey(Revised):
         max_length=64, unique=True, editable=False, validators=[RegexValidator(r"^[0-9a-f]{64}$")], help_text="SHA-256 of the key, in hex."
     )
     key_prefix = models.CharField("prefix", max_length=8, editable=False)
+    old_key_hash = models.CharField(
+        max_length=64, unique=True, null=True, editable=False, help_text="SHA-256 of the key before the last rotation, while it is valid."
+    )
+    old_key_prefix = models.CharField(max_length=8, blank=True, editable=False)
+    old_key_valid_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="From this time on the key before the last rotation is refused."
+    )
     name = models.CharField(max_length=200, blank=True, help_text="Who or what uses this key.")
     is_active = models.BooleanField("active", default=True, help_text="A revoked key is refused within a second.")
     expires_at = models.DateTimeField(null=True, blank=True, help_text="From this time on the key is refused. Empty: it does not expire.")
@@ -77,6 +85,11 @@ class IssuedKey(Revised):
 
     def __str__(self) -> str:
         return f"{self.name or 'unnamed'} ({self.key_prefix}…)"
+
+    @property
+    def old_key_is_valid(self) -> bool:
+        """Whether the key before the last rotation is still accepted."""
+        return self.old_key_hash is not None and self.old_key_valid_until is not None and self.old_key_valid_until > timezone.now()
 
 
 class Owner(Revised):
@@ -163,10 +176,16 @@ class ApiKey(IssuedKey):
     allowed_models = models.JSONField(
         null=True, blank=True, validators=[strings], help_text="Model names; * stands for any text. null: every model; []: none."
     )
+    allowed_ips = models.JSONField(
+        "allowed addresses", null=True, blank=True, validators=[ip_ranges], help_text="IP addresses and ranges of clients. null: every one."
+    )
+    capture_payloads = models.BooleanField(
+        default=False, help_text="Store the bodies of its requests and responses for PXBIN_PAYLOAD_RETENTION_DAYS, redacted."
+    )
     pools = models.ManyToManyField(Pool, blank=True, related_name="keys", help_text="Pools whose budgets the key shares.")
     may_choose_upstream = models.BooleanField(default=False, help_text="Requests may name their upstream in the header X-Pxbin-Upstream.")
 
-    history = HistoricalRecords(excluded_fields=["key_hash", "last_used_at"])
+    history = HistoricalRecords(excluded_fields=["key_hash", "old_key_hash", "last_used_at"])
 
     class Meta:
         verbose_name = "API key"
@@ -270,7 +289,7 @@ class ManagementKey(IssuedKey):
 
     permissions = models.JSONField(default=read_only, validators=[known_permissions], help_text='["read"] or ["read", "write"].')
 
-    history = HistoricalRecords(excluded_fields=["key_hash", "last_used_at"])
+    history = HistoricalRecords(excluded_fields=["key_hash", "old_key_hash", "last_used_at"])
 
     class Meta:
         ordering = ("-created_at", "-id")

@@ -10,10 +10,13 @@ class BillingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the signals by which new models get prices."""
+        """Connect the signals by which new models get prices, the ledger of budgets, and the renewal of encrypted addresses."""
         from accounts.limits import ledger
         from billing import spend
+        from billing.alerts import delivery
         from billing.pricing import receivers
+        from upstreams.secrets import store
 
         receivers.connect()
+        store.renewals.append(delivery.renew_secrets)
         ledger.set_ledger(spend.spent, spend.unwritten, spend.over_budget)

@@ -19,6 +19,7 @@ from accounts.models import Revised
 from billing.column_models import abstract_model
 from billing.fields import MoneyField
 from billing.log_columns import AttemptColumns, LogColumns
+from billing.patterns import quick_pattern
 from billing.rates import CLASSES, read_geo, read_tiers
 from billing.rollup_models import Rollup, RollupHistogram, RollupModel, RollupSeries, RollupState, RollupTags
 from upstreams.models import Model, Upstream
@@ -234,12 +235,18 @@ class RequestAttempt(AttemptModel):
 
 
 class RequestPayload(models.Model):
-    """The bodies of a request and its response. Stored only where this is switched on, with a retention time of their own."""
+    """The bodies of a request, redacted and cut. Stored only for keys and models that capture them, with a retention time of their own.
+
+    `client_body`: what the client sent; `sent_body`: what the upstream that was called last got; `upstream_answer`: its answer;
+    `delivered_answer`: what the client got. Of streams, the beginning of their text.
+    """
 
     log = models.OneToOneField(RequestLog, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="payload")
     timestamp = models.DateTimeField()
-    request_body = models.TextField(blank=True)
-    response_body = models.TextField(blank=True)
+    client_body = models.TextField(blank=True)
+    sent_body = models.TextField(blank=True)
+    upstream_answer = models.TextField(blank=True)
+    delivered_answer = models.TextField(blank=True)
     truncated = models.BooleanField(default=False, help_text="A body was longer than the limit and was cut.")
 
     class Meta:
@@ -248,6 +255,24 @@ class RequestPayload(models.Model):
 
     def __str__(self) -> str:
         return f"Payload of {self.log_id}"
+
+
+class RedactionRule(Revised):
+    """A regular expression whose matches are replaced in captured bodies before they are stored."""
+
+    revision = "redaction"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=200, help_text="What the expression finds, for example: e-mail addresses.")
+    pattern = models.CharField(max_length=1000, validators=[quick_pattern], help_text="A regular expression of Python.")
+    replacement = models.CharField(max_length=200, blank=True, default="***", help_text="The text that is stored instead.")
+    is_active = models.BooleanField("active", default=True)
+
+    class Meta:
+        ordering = ("name", "id")
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class CommittedSegment(models.Model):

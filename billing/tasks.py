@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from celery import Task, shared_task
 from django.conf import settings
@@ -10,9 +11,10 @@ from django.db import InterfaceError, OperationalError, connection
 
 from accounts.common.outage_log import Outage
 from billing import schedule, stored_responses
+from billing.alerts import checks, delivery
 from billing.pricing import price_file, sync
 from billing.pricing.fetch import FetchFailed
-from billing.request_log import remote_objects, retention, writer
+from billing.request_log import payload_files, remote_objects, retention, writer
 from billing.request_log.journal import SPOOL_DIRECTORY
 from billing.request_log.spool import Segment, Spool
 from billing.rollups import rebuild
@@ -20,6 +22,7 @@ from billing.rollups import rebuild
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 10.0
+ABANDONED_SECONDS = 3600.0
 _database = Outage(
     log,
     failed="The database is unavailable, log entries wait in the spool: %s",
@@ -85,9 +88,17 @@ def build_rollups() -> int:
     return 0 if rebuild.is_built() else rebuild.rebuild().requests
 
 
+@shared_task(name="billing.check_alerts", ignore_result=True)
+def check_alerts() -> int:
+    """Raise the alerts that the checks find, and deliver what is due; return the number sent."""
+    checks.check_all()
+    return delivery.deliver_due()
+
+
 @shared_task(name="billing.prune", ignore_result=True)
 def prune() -> dict[str, int]:
     """Delete rows older than the retention settings; return the numbers of deleted rows by table."""
     config = settings.PXBIN
     deleted = retention.delete_old_rows(log_days=config.log_retention_days, payload_days=config.payload_retention_days)
+    payload_files.remove_abandoned(config.data_dir / SPOOL_DIRECTORY, older_than=time.time() - ABANDONED_SECONDS)
     return {**deleted, "responses": stored_responses.delete_expired(), "remote_objects": remote_objects.delete_expired()}

@@ -11,13 +11,12 @@ from urllib.parse import parse_qs
 import msgspec
 from django.db import DatabaseError, InterfaceError
 
-from accounts import keys
 from accounts.common.api_envelope import timestamp
 from accounts.keys import Key
 from accounts.limits.budget_states import BudgetLeft, budgets_left
 from billing.reports import items, own_usage, windows
 from billing.reports.windows import Window
-from proxy.exchange.client_credentials import presented_key
+from proxy.exchange import admission
 from proxy.exchange.error_response import error_response
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse
@@ -38,7 +37,7 @@ async def usage(http: HttpRequest, prefix: str = "") -> JsonResponse:
     try:
         if http.refusal is not None:
             raise http.refusal
-        key = await keys.authenticate(presented_key(http.headers))
+        key = await admission.client_key(http)
         query = {name: values[0] for name, values in parse_qs(http.query_string.decode("latin-1")).items()}
         window = _window(query)
         report, budgets = await _read(key, window)

@@ -14,7 +14,6 @@ from accounts.common.gateway_config import config
 from accounts.keys import Key
 from proxy import model_list
 from proxy.exchange import admission, debug_headers, exchange, object_calls, passthrough, remote_objects, stored_responses
-from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.error_response import error_response
 from proxy.exchange.http_request import HttpRequest, unknown_path
 from proxy.exchange.http_response import JsonResponse, StreamingResponse, whole_in_form
@@ -125,7 +124,7 @@ def stored_response(dialect: Dialect, _endpoint: Endpoint) -> View:
 
     async def view(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse | StreamingResponse:
         try:
-            key = await keys.authenticate(presented_key(http.headers))
+            key = await admission.client_key(http)
             if http.method == "DELETE":
                 await stored_responses.delete_turn(response_id, key.id)
                 if await remote_objects.find_own(response_id, key.id) is None:
@@ -149,7 +148,7 @@ def stored_items(dialect: Dialect, _endpoint: Endpoint) -> View:
     async def view(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse | StreamingResponse:
         query = {name: value for name, value in _query(http).items() if name in ("limit", "order", "after")}
         try:
-            key = await keys.authenticate(presented_key(http.headers))
+            key = await admission.client_key(http)
             turn = await stored_responses.find_turn(response_id, key.id)
             return _json(await stored_responses.input_page(turn, **query))
         except ClientMistake as mistake:
@@ -208,7 +207,7 @@ async def models(http: HttpRequest, prefix: str = "") -> JsonResponse:
 async def _key_or_anonymous(http: HttpRequest) -> Key:
     """The client key, or ``ANONYMOUS`` without a valid one where models are open. Raises :class:`GatewayError`."""
     try:
-        return await keys.authenticate(presented_key(http.headers))
+        return await admission.client_key(http)
     except ClientMistake as mistake:
         if mistake.failure.kind != "authentication" or not admission.has_open_models():
             raise
@@ -219,7 +218,7 @@ async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonResponse:
     """``GET /v1/models/{id}``: any name that requests may use, also an alias or a name that matches a pattern."""
     dialect = dialect_of(http.path, http.headers)
     try:
-        key = await keys.authenticate(presented_key(http.headers))
+        key = await admission.client_key(http)
         resolved = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
         if resolved is None or not keys.may_use(key, resolved.requested, resolved.model.name):
             raise admission.unknown_model(name)

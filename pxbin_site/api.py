@@ -28,6 +28,7 @@ from accounts.common.api_envelope import ApiError, error_envelope, require
 from accounts.common.api_schema import BODY_NAMES, IGNORED_NAMES, LISTED_MODELS, WARNING
 from accounts.common.database_errors import READ_ONLY, ReadOnlyError
 from accounts.keys import ManagementKeyRefused
+from billing.api.alerts import router as alerts_router
 from billing.api.log_export import router as log_export_router
 from billing.api.logs import router as logs_router
 from billing.api.models import router as models_router
@@ -150,6 +151,7 @@ api.add_router("/models", models_router)
 api.add_router("/routes", routes_router)
 api.add_router("/credentials", credentials_router)
 api.add_router("/prices", prices_router)
+api.add_router("/alerts", alerts_router)
 api.add_router("/logs/export", log_export_router)  # before the path with an id, which it would match too
 api.add_router("/logs", logs_router)
 api.add_router("/audit", audit_router)

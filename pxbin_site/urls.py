@@ -12,7 +12,7 @@ from django.views.defaults import page_not_found
 from django.views.generic.base import RedirectView
 
 from billing.admin.usage import usage_page
-from pxbin_site import import_page, metrics
+from pxbin_site import import_page, metrics, self_service
 from pxbin_site.api import api
 
 
@@ -49,6 +49,8 @@ PAGES = {
 urlpatterns = [
     path("", home),
     path("favicon.ico", RedirectView.as_view(url=static("pxbin/favicon.svg"), permanent=True)),
+    path("me", self_service.page),
+    path("me/", self_service.page),
     path("admin", RedirectView.as_view(url="/admin/", query_string=True)),
     path("admin/", include("pxbin_site.pages.urls")),
     path("admin/config/", admin.site.admin_view(import_page.page), name="config-file"),

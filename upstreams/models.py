@@ -232,6 +232,9 @@ class Model(Revised):
     hedge_after_ms = models.PositiveIntegerField(
         "hedge after (ms)", null=True, blank=True, help_text="Start a second attempt if the first has not answered by then. Empty: never."
     )
+    capture_payloads = models.BooleanField(
+        default=False, help_text="Store the bodies of its requests and responses for PXBIN_PAYLOAD_RETENTION_DAYS, redacted."
+    )
     allow_anonymous = models.BooleanField(default=False, help_text="Clients need no pxbin key (they send the upstream's own).")
 
     max_tokens_default = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])

@@ -24,7 +24,7 @@ SCHEMES = ("http", "https", SCHEME)
 OWN_PATHS = frozenset(
     {root.strip("/") for root in PATH_ROOTS}
     | {"api", "admin", "models", "health", "healthz", "status", "ready", "metrics", "static", "media", "ws", "docs", "setup"}
-    | {"accounts", "login", "logout", "favicon.ico"}
+    | {"accounts", "login", "logout", "favicon.ico", "me"}
 )
 """First segments of pxbin's own paths; a path prefix may not begin with one."""
 PREFIX_PATTERN = re.compile(r"(/[A-Za-z0-9._~-]+)+")

@@ -11,20 +11,21 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from unfold.decorators import display
+from unfold.decorators import action, display
 
-from accounts import keys
+from accounts import key_rotation, keys
 from accounts.admin.budgets import BudgetInline
 from accounts.admin.filters import KeyStateFilter
 from accounts.common.admin import COLLAPSED, ActivatableAdmin, RequestsMixin
 from accounts.common.key_kinds import KeyKind
-from accounts.forms import ApiKeyForm, ManagementKeyForm
+from accounts.forms import ApiKeyForm, ManagementKeyForm, RotationForm
 from accounts.models import LIMITS, ApiKey, IssuedKey, KeyDefaults, ManagementKey
 
 STATES = {"active": "success", "revoked": "danger", "expired": "warning"}
-STORED_KEY_FIELDS = frozenset({"shown_prefix", "last_used_at", "created_at"})
+STORED_KEY_FIELDS = frozenset({"shown_prefix", "old_key", "last_used_at", "created_at"})
 
 
 class IssuedKeyAdmin(ActivatableAdmin):
@@ -35,7 +36,8 @@ class IssuedKeyAdmin(ActivatableAdmin):
     search_help_text = "Name, or the first characters of a key"
     list_filter = (KeyStateFilter,)
     actions = ("revoke", "reactivate")
-    readonly_fields = ("shown_prefix", "last_used_at", "created_at")
+    actions_detail = ("rotate",)
+    readonly_fields = ("shown_prefix", "old_key", "last_used_at", "created_at")
 
     @display(description="Key", ordering="key_prefix")
     def shown_prefix(self, row: IssuedKey) -> str:
@@ -62,7 +64,7 @@ class IssuedKeyAdmin(ActivatableAdmin):
         """The page that adds a key leaves out what only a stored key has."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is not None:
-            return fieldsets
+            return [(title, options) for title, options in fieldsets if title != "Preset"]
         return [
             (title, {**options, "fields": [name for name in options["fields"] if name not in STORED_KEY_FIELDS]})
             for title, options in fieldsets
@@ -82,18 +84,53 @@ class IssuedKeyAdmin(ActivatableAdmin):
         super().save_model(request, obj, form, change)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:  # noqa: ARG002
-        """Show the key in this response; a redirect would need the plain text to be stored."""
+        """Show the key in this response."""
+        return self._show_once(request, obj, obj.plaintext)
+
+    def _show_once(self, request: HttpRequest, row: IssuedKey, plaintext: str) -> HttpResponse:
+        """The page with a new key; a redirect would need the plain text to be stored."""
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{self.opts.verbose_name} “{obj.name or obj.key_prefix}”",
+            "title": f"{self.opts.verbose_name} “{row.name or row.key_prefix}”",
             "opts": self.opts,
             "kind": self.kind,
-            "row": obj,
-            "plaintext": obj.plaintext,
+            "row": row,
+            "plaintext": plaintext,
         }
         response = TemplateResponse(request, "admin/accounts/issued_key.html", context)
         response["Cache-Control"] = "no-store"
         return response
+
+    @action(description="Rotate", icon="autorenew", permissions=["change"], url_path="rotate")
+    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask how long the current key stays valid, then show the new one."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        form = RotationForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                plaintext = key_rotation.rotate(row, grace_seconds=form.cleaned_data["grace"])
+            except key_rotation.NotRotatable as refusal:
+                messages.error(request, str(refusal))
+                return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", row.pk)
+            return self._show_once(request, row, plaintext)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Rotate “{row.name or row.key_prefix}”",
+            "opts": self.opts,
+            "original": row,
+            "form": form,
+        }
+        return TemplateResponse(request, "admin/accounts/rotate_key.html", context)
+
+    @display(description="Key before the rotation")
+    def old_key(self, row: IssuedKey) -> str:
+        """The first characters of the old key and its end."""
+        if row.old_key_valid_until is None:
+            return "none: the key was never rotated"
+        verb = "valid until" if row.old_key_is_valid else "ended"
+        return f"{row.old_key_prefix}…, {verb} {row.old_key_valid_until:%Y-%m-%d %H:%M:%S} UTC"
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
@@ -111,7 +148,8 @@ class ApiKeyAdmin(RequestsMixin, IssuedKeyAdmin):
     kind = KeyKind.LLM
     form = ApiKeyForm
     log_filter = "key"
-    actions_row = actions_detail = ("show_requests",)
+    actions_row = ("show_requests",)
+    actions_detail = ("show_requests", "rotate")
     config_warnings: ClassVar[Callable[[str, list[str] | None], list[str]]] = staticmethod(lambda name, allowed: [])  # noqa: ARG005
     """Warnings about a key's name and allowed models. Set by the site, because accounts does not import the models' app."""
     conditional_fields = {"allowed_models": "model_access == 'listed'"}
@@ -123,10 +161,19 @@ class ApiKeyAdmin(RequestsMixin, IssuedKeyAdmin):
     empty_text = "A client needs an API key. The page that shows a new key also has commands for Claude Code, Codex and curl."
     fieldsets = (
         ("Basics", {"fields": ("name", "owner", "pools", "shown_prefix", "is_active", "expires_at")}),
+        ("Preset", {"fields": ("preset",)}),
         ("Models", {"fields": ("model_access", "allowed_models")}),
         ("Limits", {"fields": ("rate_limit", "token_limit", "concurrency_limit"), "description": "Empty means no limit."}),
-        ("Advanced", {"classes": COLLAPSED, "fields": ("may_choose_upstream", "metadata", "last_used_at", "created_at")}),
-    )
+        (
+            "Advanced",
+            {
+                "classes": COLLAPSED,
+                "fields": (
+                    "allowed_ips", "capture_payloads", "may_choose_upstream", "metadata", "old_key", "last_used_at", "created_at",
+                ),
+            },
+        ),
+    )  # fmt: skip
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """The defaults for new keys."""
@@ -176,7 +223,7 @@ class ManagementKeyAdmin(IssuedKeyAdmin):
     empty_text = "Scripts need a management key for /api/v1, which manages keys, upstreams and models and reads the log."
     fieldsets = (
         ("Basics", {"fields": ("name", "shown_prefix", "access", "is_active", "expires_at")}),
-        ("Advanced", {"classes": COLLAPSED, "fields": ("metadata", "last_used_at", "created_at")}),
+        ("Advanced", {"classes": COLLAPSED, "fields": ("metadata", "old_key", "last_used_at", "created_at")}),
     )
 
     @display(description="Permissions")

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 from pydantic import WithJsonSchema
 
-from accounts import keys
+from accounts import key_rotation, keys
 from accounts.api.authentication import presented_key
 from accounts.api.key_limits import Amount, ModeName, PeriodName, decimal_text, limit_values, with_defaults, write_first_budget
 from accounts.common.api_envelope import ApiError, data_envelope, parse_uuid, require, timestamp
@@ -34,6 +34,7 @@ from accounts.common.api_schema import (
     responses,
 )
 from accounts.common.key_kinds import KeyKind
+from accounts.key_rotation import MAX_GRACE_SECONDS
 from accounts.models import ApiKey, ManagementKey, Owner, Pool
 
 router = Router(tags=["keys"])
@@ -41,12 +42,21 @@ open_router = Router(tags=["bootstrap"])
 
 BAD_TYPE = "Invalid key type, must be 'llm' or 'management'"
 
+IpRanges = Annotated[list[str], WithJsonSchema({"type": "array", "items": {"type": "string", "minLength": 1}})]
 KindName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(KeyKind)})]
 KindFilter = Annotated[str, Field(description="llm or management. Any other value is treated as absent.")]
 OwnerName = Annotated[str, Field(max_length=200)]
 """An empty name is the same as no owner."""
 PoolNames = Annotated[list[OwnerName], Field(max_length=100)]
 Permissions = Annotated[list[Literal["read", "write"]], Field(min_length=1)]
+
+
+class Rotation(RequestBody):
+    """How a key is rotated."""
+
+    grace_seconds: Annotated[float, Field(ge=0, le=MAX_GRACE_SECONDS)] | None = Field(
+        None, description="How long the old key stays valid, in seconds; by default it ends at once."
+    )
 
 
 class KeyFields(RequestBody):
@@ -75,6 +85,8 @@ class KeyFields(RequestBody):
     budget_mode: ModeName | None = Field(None, description="Of the first budget; a new one is hard by default.")
     pools: Clearable[PoolNames] = Field(None, description="Pools whose budgets the key shares; created when they are first named.")
     allowed_models: Clearable[ModelNames] = Field(None, description="Names, in which * stands for any text; null: every model.")
+    allowed_ips: Clearable[IpRanges] = Field(None, description="Addresses and ranges of clients, as 10.0.0.0/8; null: every address.")
+    capture_payloads: bool | None = Field(None, description="Store the bodies of its requests and responses, redacted.")
     may_choose_upstream: bool | None = Field(None, description="Requests may name their upstream in the header X-Pxbin-Upstream.")
     permissions: Permissions | None = Field(None, description="Management keys only.")
 
@@ -103,6 +115,7 @@ class ShownClientKey(Schema):
     budget_mode: ModeName | None
     pools: list[str]
     key_prefix: str
+    old_key_valid_until: Moment | None = Field(..., description="The end of the key before the last rotation.")
     last_used_at: Moment | None
 
 
@@ -111,6 +124,7 @@ class ShownManagementKey(Schema):
     """A management key, without its secret."""
 
     key_prefix: str
+    old_key_valid_until: Moment | None = Field(..., description="The end of the key before the last rotation.")
     last_used_at: Moment | None
 
 
@@ -122,6 +136,12 @@ class IssuedKey(Schema):
     name: str
     key_prefix: str
     created_at: Moment
+
+
+class RotatedKey(IssuedKey):
+    """The new secret of a key. This is the only response that shows it."""
+
+    old_key_valid_until: Moment
 
 
 AnyKey = ShownManagementKey | ShownClientKey
@@ -223,6 +243,20 @@ def revoke_key(request: HttpRequest, key_id: Id, type: KindFilter | None = None)
     row.is_active = False
     row.save()
     return data_envelope({"status": "deactivated"})
+
+
+@router.post("/{key_id}/rotate", response=responses(Data[RotatedKey], 201))
+def rotate_key(request: HttpRequest, key_id: Id, body: Rotation | None = None, type: KindFilter | None = None) -> CreatedResponse:  # noqa: A002
+    """Give a key a new secret, which only this response ever shows. Id and limits stay; rotating again ends the older secret at once."""
+    resource = _resource_of(key_id, type)
+    if resource is None:
+        raise ApiError("not_found", "Key not found")
+    row = resource.find(key_id)
+    try:
+        plaintext = key_rotation.rotate(row, grace_seconds=(body and body.grace_seconds) or 0)
+    except key_rotation.NotRotatable as refusal:
+        raise ApiError("conflict", str(refusal)) from None
+    return created_response(data_envelope({**issued_key(plaintext, row), "old_key_valid_until": timestamp(row.old_key_valid_until)}))
 
 
 @open_router.post("/bootstrap", response=responses(Data[IssuedKey], 201))

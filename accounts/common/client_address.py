@@ -25,6 +25,20 @@ _IPV4_WITH_PORT = re.compile(r"([0-9.]+):[0-9]+")
 _IN_BRACKETS = re.compile(r"\[([^\]]*)\](?::[0-9]+)?")
 
 
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
+def parse_networks(ranges: Sequence[str]) -> Networks:
+    """The networks of ranges such as ``10.0.0.0/8`` and of single addresses; raises ValueError for anything else."""
+    return tuple(ip_network(text.strip(), strict=False) for text in ranges)
+
+
+def is_within(client: str, networks: Networks) -> bool:
+    """Whether a client's address is in one of the networks; an unknown address is in none."""
+    address = _parse(client)
+    return address is not None and any(address in network for network in networks)
+
+
 def client_address(peer: str, headers: Mapping[str, str]) -> str:
     """The address of a request's client as text; ``peer`` itself if it is not one of the trusted proxies.
 

@@ -11,6 +11,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 
+from accounts.common.client_address import parse_networks
+
 
 def json_object(value: object) -> None:
     """Validator: the value is an object without NaN and Infinity. Migrations refer to it by name."""
@@ -26,6 +28,17 @@ def strings(value: object) -> None:
     """Validator: the value is a list of non-empty strings. Migrations refer to it by name."""
     if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
         raise ValidationError('Give a list of names, for example ["claude-*", "gpt-5"].')
+
+
+def ip_ranges(value: object) -> None:
+    """Validator: the value is a list of IP addresses and ranges. Migrations refer to it by name."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValidationError('Give a list of addresses and ranges, for example ["10.0.0.0/8", "2001:db8::1"].')
+    for text in value:
+        try:
+            parse_networks([text])
+        except ValueError:
+            raise ValidationError(f"{text!r} is not an IP address or range: use 10.0.0.1, 10.0.0.0/8 or 2001:db8::/32.") from None
 
 
 class NameField(models.CharField):  # type: ignore[type-arg]  # generic for the type checker only

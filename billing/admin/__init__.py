@@ -1,7 +1,8 @@
 """Admin pages of prices, the request log and stored payloads."""
 
+from billing.admin.alerts import AlertChannelAdmin, AlertDeliveryAdmin
 from billing.admin.log import RequestLogAdmin
-from billing.admin.payload import RequestPayloadAdmin
+from billing.admin.payload import RedactionRuleAdmin, RequestPayloadAdmin
 from billing.admin.prices import PriceAdmin
 
-__all__ = ["PriceAdmin", "RequestLogAdmin", "RequestPayloadAdmin"]
+__all__ = ["AlertChannelAdmin", "AlertDeliveryAdmin", "PriceAdmin", "RedactionRuleAdmin", "RequestLogAdmin", "RequestPayloadAdmin"]

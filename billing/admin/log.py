@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -26,6 +27,7 @@ from billing.admin import log_columns as columns
 from billing.admin import saved_views as views
 from billing.admin.filters import KeyFilter, ModelFilter, MomentFilter, PeriodFilter, SessionFilter, StatusFilter, UpstreamFilter
 from billing.admin.paginator import UncountedPage
+from billing.admin.payload import curl_command
 from billing.admin.request_detail import build_request_detail
 from billing.models import RequestLog
 
@@ -45,6 +47,7 @@ class RequestLogAdmin(ReadOnlyMixin, UncountedPage):
     search_help_text = "An id (request, msg_…, chatcmpl-…, resp_…), session, key, model or error"
     ordering = ("-timestamp", "-id")
     change_form_template = "admin/billing/requestlog/change_form.html"
+    list_before_template = "admin/billing/requestlog/stored_for.html"
     empty_title = "No requests yet"
     empty_text = "Every request appears here within a second. The start page has curl commands for a first request."
 
@@ -73,6 +76,7 @@ class RequestLogAdmin(ReadOnlyMixin, UncountedPage):
             "columns": [(name, title, name in shown) for name, title in columns.TITLES.items()],
             "query": request.GET.urlencode(),
             "other_parameters": [(name, value) for name, value in request.GET.items() if name not in (columns.PARAMETER, "p", "before")],
+            "stored_for": stored_for(),
             "is_recent_search": bool(request.GET.get("q")) and not log_search.is_bounded(request.GET),
         }
         return super().changelist_view(request, {**context, **(extra_context or {})})  # type: ignore[no-any-return]
@@ -92,7 +96,11 @@ class RequestLogAdmin(ReadOnlyMixin, UncountedPage):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """The page of one request."""
         row = RequestLog.objects.filter(pk=object_id).first() if _is_uuid(object_id) else None
-        detail = {} if row is None else {"detail": build_request_detail(row), "subtitle": None}
+        detail: dict[str, Any] = {} if row is None else {"detail": build_request_detail(row), "subtitle": None}
+        if row is not None and not request.user.has_perm("billing.view_requestpayload"):
+            detail["detail"] |= {"payload": None, "panes": []}
+        if row is not None and (payload := detail["detail"]["payload"]):
+            detail["curl"] = curl_command(row, payload.client_body, base_url=request.build_absolute_uri("/"))
         return super().change_view(request, object_id, form_url, {**detail, **(extra_context or {})})  # type: ignore[no-any-return]
 
     @display(description="Began")
@@ -182,6 +190,18 @@ class RequestLogAdmin(ReadOnlyMixin, UncountedPage):
         if row.attempts:
             parts.append(f"overhead {formatting.milliseconds(row.overhead_us / 1000, places=1)}")
         return [formatting.milliseconds(row.latency_ms), ", ".join(parts)]
+
+
+def stored_for() -> str:
+    """How long rows and captured bodies are stored, as a sentence."""
+    rows, bodies = (
+        f"for {days} day{'' if days == 1 else 's'} ({name})" if days > 0 else f"for ever ({name})"
+        for name, days in (
+            ("PXBIN_LOG_RETENTION_DAYS", settings.PXBIN.log_retention_days),
+            ("PXBIN_PAYLOAD_RETENTION_DAYS", settings.PXBIN.payload_retention_days),
+        )
+    )
+    return f"Requests are stored {rows}, the bodies of keys and models that capture them {bodies}."
 
 
 def _is_uuid(text: str) -> bool:

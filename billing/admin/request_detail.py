@@ -14,6 +14,7 @@ from django.utils.http import urlencode
 from accounts.common.admin import link
 from accounts.models import ApiKey
 from billing.admin import formatting
+from billing.admin.payload import panes
 from billing.log_columns import LOG_COLUMNS, CostSource
 from billing.models import Price, RequestAttempt, RequestLog, RequestPayload
 from billing.outcomes import Outcome
@@ -111,6 +112,7 @@ def build_request_detail(row: RequestLog) -> dict[str, Any]:
     decisions = row.routing if isinstance(row.routing, list) else []
     skips = [decision for decision in decisions if "chosen" not in decision]
     chosen = "; ".join(_first_choice(decision) for decision in decisions if "chosen" in decision)
+    payload = RequestPayload.objects.filter(pk=row.pk).first()
     return {
         "row": row,
         "outcome": formatting.outcome_label(row.outcome, row.status_code),
@@ -121,7 +123,8 @@ def build_request_detail(row: RequestLog) -> dict[str, Any]:
         "skipped": {"headers": SKIP_HEADERS, "rows": [_skip_row(skip, tries) for skip in skips]} if skips else None,
         "tokens": {"headers": ("Class", "Tokens", "USD per million"), "rows": _token_table(row, links.price)} if row.attempts else None,
         "facts": _facts(row, links, chosen),
-        "payload": RequestPayload.objects.filter(pk=row.pk).values_list("pk", flat=True).first(),
+        "payload": payload,
+        "panes": panes(payload) if payload else [],
     }
 
 

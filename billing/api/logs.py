@@ -17,7 +17,7 @@ from accounts.common.api_resource import page_envelope
 from accounts.common.api_schema import Data, Id, IdOrEmpty, MomentOrEmpty, Page, Paging, responses
 from billing import ilike  # noqa: F401  (registers `ilike`)
 from billing.api.log_items import ATTEMPT_FIELDS, INPUT_FORMATS, LOG_FIELDS, InputFormat, OutcomeName, attempt_item, item_schema, log_item
-from billing.models import RequestLog, RequestLogQuerySet
+from billing.models import RequestLog, RequestLogQuerySet, RequestPayload
 from billing.outcomes import Outcome
 
 router = Router(tags=["logs"])
@@ -136,10 +136,21 @@ else:
     AttemptItem = item_schema("AttemptItem", ATTEMPT_FIELDS, "One attempt: a call of an upstream.")
 
 
+class Payload(Schema):
+    """The bodies of a request, redacted and cut; of streams the beginning of their text."""
+
+    client_body: str = Field(..., description="What the client sent.")
+    sent_body: str = Field(..., description="What the upstream that was called last got.")
+    upstream_answer: str = Field(..., description="What that upstream answered.")
+    delivered_answer: str = Field(..., description="What the client got.")
+    truncated: bool = Field(..., description="Whether one of them was longer.")
+
+
 class LogDetail(LogItem):
-    """One request with its attempts."""
+    """One request with its attempts, and its bodies if they were captured."""
 
     tries: list[AttemptItem]
+    payload: Payload | None
 
 
 @router.get("", response=responses(Page[LogItem]))
@@ -150,11 +161,13 @@ def list_logs(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
 
 @router.get("/{log_id}", response=responses(Data[LogDetail]))
 def get_log(request: HttpRequest, log_id: Id) -> dict[str, Any]:
-    """One request with its attempts."""
+    """One request with its attempts and bodies."""
     row = RequestLog.objects.filter(pk=parse_uuid(log_id)).first()
     if row is None:
         raise ApiError("not_found", "Log not found")
-    return data_envelope({**log_item(row), "tries": [attempt_item(attempt) for attempt in row.tries.order_by("number")]})
+    tries = [attempt_item(attempt) for attempt in row.tries.order_by("number")]
+    payload = RequestPayload.objects.filter(pk=row.pk).values(*Payload.model_fields).first()
+    return data_envelope({**log_item(row), "tries": tries, "payload": payload})
 
 
 def filter_logs(query: Mapping[str, str]) -> RequestLogQuerySet:

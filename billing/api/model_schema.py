@@ -43,6 +43,7 @@ class ModelFields(RequestBody):
     cooldown_seconds: Clearable[float] = None
     hedge_after_ms: Clearable[Int32] = None
     allow_anonymous: bool | None = None
+    capture_payloads: bool | None = None
     max_tokens_default: Clearable[Int32] = None
     max_tokens_cap: Clearable[Int32] = None
     temperature: Clearable[float] = None

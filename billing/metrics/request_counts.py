@@ -9,7 +9,7 @@ from typing import NamedTuple
 from billing.metrics.shared_values import OwnValues
 from billing.money import DIGITS
 from billing.outcomes import Outcome
-from billing.request_log.entry import LogEntry
+from billing.request_log.entry import LogEntry, PayloadEntry
 from billing.request_log.journal import Journal
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -170,7 +170,7 @@ class CountingJournal(Journal):
 
     counts: RequestCounts
 
-    def append(self, entry: LogEntry, *, unauthenticated: bool = False) -> None:
+    def append(self, entry: LogEntry, *, unauthenticated: bool = False, payload: PayloadEntry | None = None) -> None:
         """See :class:`~billing.request_log.journal.Journal`."""
         self.counts.count(entry)
-        super().append(entry, unauthenticated=unauthenticated)
+        super().append(entry, unauthenticated=unauthenticated, payload=payload)

@@ -24,7 +24,7 @@ from billing.request_log.entry import LogEntry
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOG_TABLE = RequestLog._meta.db_table  # noqa: SLF001  (documented by Django)
-PAYLOAD_COLUMNS = ("log_id", "timestamp", "request_body", "response_body", "truncated")
+PAYLOAD_COLUMNS = ("log_id", "timestamp", "client_body", "sent_body", "upstream_answer", "delivered_answer", "truncated")
 _json = msgspec.json.Encoder().encode
 
 
@@ -97,7 +97,8 @@ def payload_row(entry: LogEntry) -> Row:
     """The values of `PAYLOAD_COLUMNS`."""
     assert entry.payload is not None
     payload = entry.payload
-    return (_uuid(entry.id), timestamp_text(entry.timestamp), payload.request_body, payload.response_body, int(payload.truncated))
+    bodies = (payload.client_body, payload.sent_body, payload.upstream_answer, payload.delivered_answer)
+    return (_uuid(entry.id), timestamp_text(entry.timestamp), *bodies, int(payload.truncated))
 
 
 def insert(connection: BaseDatabaseWrapper, entries: Sequence[LogEntry], *, now: datetime) -> list[LogEntry]:

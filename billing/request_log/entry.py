@@ -36,8 +36,10 @@ class AttemptEntry(AttemptColumns, kw_only=True, omit_defaults=True):
 class PayloadEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The stored bodies of a request and its response, already redacted and cut to size: columns of `RequestPayload`."""
 
-    request_body: str = ""
-    response_body: str = ""
+    client_body: str = msgspec.field(default="", name="request_body")
+    sent_body: str = ""
+    upstream_answer: str = ""
+    delivered_answer: str = msgspec.field(default="", name="response_body")
     truncated: bool = False
 
 

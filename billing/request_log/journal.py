@@ -26,7 +26,8 @@ from pathlib import Path
 
 import msgspec
 
-from billing.request_log.entry import LogEntry
+from billing.request_log.entry import LogEntry, PayloadEntry
+from billing.request_log.payload_files import PayloadLine, SideFile
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Journal:
         self._waiting: deque[bytes] = deque()
         self._retrying = False
         self._line = bytearray()
+        self._side_file = SideFile()
         self._file: int | None = None
         self._path = Path()
         self._size = 0
@@ -77,8 +79,10 @@ class Journal:
         self._gate = RateGate(per_second=REJECTIONS_PER_SECOND)
         self._report_scheduled = False
 
-    def append(self, entry: LogEntry, *, unauthenticated: bool = False) -> None:
+    def append(self, entry: LogEntry, *, unauthenticated: bool = False, payload: PayloadEntry | None = None) -> None:
         """Append an entry. Never raises: afterwards the entry is in the file, in memory, or counted as lost.
+
+        `payload`: its captured bodies, which are left out while the spool cannot be written.
 
         At most :data:`REJECTIONS_PER_SECOND` unauthenticated requests a second are written, because anyone can send them; the others
         are counted.
@@ -95,14 +99,25 @@ class Journal:
             return
         self._line.append(0x0A)
         self.counters.appended += 1
+        if payload is not None and not self._waiting:
+            self._write_payload(entry, payload)
         if self._waiting or not self._write(self._line):
             self._wait(bytes(self._line))
+
+    def _write_payload(self, entry: LogEntry, payload: PayloadEntry) -> None:
+        try:
+            if self._file is None:
+                self._open()
+            self._side_file.append(self._path, PayloadLine(log_id=entry.id, timestamp=entry.timestamp, payload=payload))
+        except OSError as error:
+            log.warning("The bodies of request %s cannot be stored: %s", entry.request_id, error)
 
     def seal(self) -> None:
         """Complete the current segment, if there is one, so that it is written to the log."""
         if self._file is None:
             return
         file, self._file = self._file, None
+        self._side_file.close()
         try:
             self._path.rename(self._path.with_suffix(SEALED))  # while it is locked: no other process adopts it
         except OSError as error:

@@ -19,6 +19,7 @@ from kombu.exceptions import OperationalError
 
 from accounts.common.outage_log import Outage
 from billing.models import CommittedSegment
+from billing.request_log import payload_files
 from billing.request_log.spool import Segment, Spool
 
 log = logging.getLogger(__name__)
@@ -115,6 +116,7 @@ class Shipper:
         by_id = {path.stem: path for path in self._sent}
         for segment_id in CommittedSegment.objects.filter(id__in=list(by_id)).values_list("id", flat=True):
             path = by_id[segment_id.hex]
+            payload_files.store(path)
             self._spool.remove(path)
             del self._sent[path]
         self._database.report_success()

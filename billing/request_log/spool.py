@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from billing.request_log.journal import LIVE, NEW, SEALED
+from billing.request_log.payload_files import BODIES
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ class Spool:
                 if stat.S_ISREG(status.st_mode):
                     yield path, status.st_mtime_ns
                     continue
-            elif name == QUARANTINE or name.endswith(LOCK):
+            elif name == QUARANTINE or name.endswith((LOCK, BODIES)):
                 continue
             _report(path, "%s is not a segment of the log and is ignored")
 

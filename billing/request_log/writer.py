@@ -15,7 +15,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from billing.models import CommittedSegment
-from billing.request_log import bulk_insert, remote_objects
+from billing.request_log import bulk_insert, payload_files, remote_objects
 from billing.request_log.counted_models import CountedModels
 from billing.request_log.entry import LogEntry
 from billing.request_log.late_prices import LatePrices
@@ -56,6 +56,7 @@ def drain_spool(directory: Path, *, wait: bool = False) -> int:
             segments = _read_next(spool, waiting)
             written += write_segments(list(segments.values()), spool)
             for path in segments:
+                payload_files.store(path)
                 spool.remove(path)
     return written
 

@@ -64,6 +64,9 @@ async def authenticate(record: Record, read_body: Callable[[HttpRequest, Key], A
     try:
         token = presented_key(record.http.headers)
         key = keys.cached_key(token) or await keys.authenticate(token)
+        if key.allowed_networks is not None:
+            record.note_key(key)
+            keys.check_address(key, record.http.client)
     except ClientMistake as mistake:
         if mistake.failure.kind != "authentication" or not await _is_open_request(record.http, read_body, prefix):
             raise
@@ -76,8 +79,15 @@ async def authenticate_key(record: Record) -> Key:
     """The request's client key, where no model is named that could be open; raises :class:`ClientMistake`."""
     if record.http.refusal is not None:
         raise record.http.refusal
-    key = await keys.authenticate(presented_key(record.http.headers))
+    key = await client_key(record.http)
     record.note_key(key)
+    return key
+
+
+async def client_key(http: HttpRequest) -> Key:
+    """The valid client key of a request that may be used from its address; raises :class:`GatewayError`."""
+    key = await keys.authenticate(presented_key(http.headers))
+    keys.check_address(key, http.client)
     return key
 
 
@@ -89,6 +99,8 @@ async def admit(record: Record, key: Key, body: OpenedRequest, prefix: str) -> A
     model = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
     if model is None or not may_use_model(key, model):
         raise _refusal(record, key, name, prefix, model)
+    if model.model.capture_payloads:
+        record.start_capture()
     await check_named_models(key, body.envelope, prefix)
     return Admitted(key, model)
 

@@ -127,7 +127,8 @@ class TranslatedAttempt:
         url = url_for(target.upstream, path, target.quirks)
         request_headers += self.call.credentials(url, body)
         self.call.started_ns = perf_counter_ns()
-        self.call.opening = client.open("POST", url, request_headers, body, upstream=target.upstream)
+        open_call = client.open if self.context.capture is None else self.call.open_captured
+        self.call.opening = open_call("POST", url, request_headers, body, upstream=target.upstream)
         return self.call.opening
 
     # --- whole responses -------------------------------------------------------------------------------------------------

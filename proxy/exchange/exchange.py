@@ -148,7 +148,7 @@ class Translated(msgspec.Struct, frozen=True):
 async def _whole_response(attempts: RecordedAttempts) -> JsonResponse:
     planned = attempts.planned
     attempt, body = await first_success(planned, partial(_attempt, planned), TranslatedAttempt.whole)
-    attempts.record_response(attempt)
+    attempts.record_response(attempt, body)
     return JsonResponse(body, headers=attempts.response_headers(attempt))
 
 

@@ -202,7 +202,7 @@ class Passthrough(msgspec.Struct, frozen=True):
         attempt, (piece, rest) = await first_success(planned, new_attempt, _first_piece, hedged=False)
         if attempt.is_whole:
             await rest.aclose()
-            attempts.record_response(attempt)
+            attempts.record_response(attempt, piece)
             return JsonResponse(piece, status=attempt.call.status or 200, headers=attempts.response_headers(attempt), is_json=False)
 
         async def first_piece() -> FirstPiece:

@@ -96,7 +96,8 @@ class PassthroughAttempt:
         url = url_for(target.upstream, request.path, target.quirks)
         credentials = self.call.credentials(url, body)
         self.call.started_ns = perf_counter_ns()
-        self.call.opening = client.open(request.method, url, [*request.headers, *credentials], body, upstream=target.upstream)
+        open_call = client.open if self.context.capture is None else self.call.open_captured
+        self.call.opening = open_call(request.method, url, [*request.headers, *credentials], body, upstream=target.upstream)
         async with self.call.opening as response:
             self.call.note_status(response)
             if not request.plain and 300 <= response.status < 400:

@@ -87,6 +87,7 @@ async def plan(record: Record, admitted: Admitted, body: RestoredBody) -> Planne
         seal_key=config().seal_key,
         enforcement=tool_call_enforcement.enforcement_for(http, body.envelope, resolved.model),
     )
+    context.capture = record.capture
     required = await in_thread_if_large(context.size, body.requirements, context, resolved, meter)
     is_traced = requirements.is_trace_requested(http, key)
     if upstream := requirements.chosen_upstream(http, key):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -22,16 +23,31 @@ from billing.pricing import price_book
 from billing.pricing.price_book import PriceKey
 from billing.request_log import journal
 from billing.request_log.bounds import clean_text
-from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, LogEntry, MadeEntry, Meter, finish_entry, rate_usage, sum_costs
+from billing.request_log.entry import (
+    MAX_ERROR_MESSAGE,
+    AttemptEntry,
+    LogEntry,
+    MadeEntry,
+    Meter,
+    PayloadEntry,
+    finish_entry,
+    rate_usage,
+    sum_costs,
+)  # fmt: skip
 from billing.request_log.usage_columns import details_as_json, token_counts
 from proxy.exchange import client_labels
+from proxy.exchange.capture import Capture
+from proxy.exchange.client_credentials import presented
 from proxy.exchange.failover import Failover
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.upstream_call import Attempt
 from proxy.translation.dialects.base import Dialect
+from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure
 from proxy.translation.usage import Usage, add_usages
 from upstreams.routing import live_state
+
+log = logging.getLogger(__name__)
 
 CHARS_PER_TOKEN = 4
 """Estimates missing usage for the log; such rows have ``usage_estimated`` set."""
@@ -53,6 +69,7 @@ class Record:
         self._key: Key | None = None
         self.lease: Lease = UNLIMITED
         self._made: dict[str, MadeEntry] = {}
+        self.capture: Capture | None = None
         self.meter = Meter(
             id=uuid7.new_id(),
             timestamp=time.time_ns() // 1000,
@@ -70,8 +87,15 @@ class Record:
     def note_key(self, key: Key) -> None:
         """The request has a valid client key."""
         self._key = key
+        if key.capture_payloads:
+            self.start_capture()
         self.meter.api_key_id, self.meter.key_prefix, self.meter.key_name = key.id or None, key.prefix, key.name
         self.meter.owner = key.owner
+
+    def start_capture(self) -> None:
+        """Copy the bodies of the request: its key or its model captures them, unless the settings allow for no characters."""
+        if self.capture is None and (config().log_body_max_chars > 0 or config().log_stream_text_preview_chars > 0):
+            self.capture = Capture(self.http)
 
     def note_model(self, model: str, *, stream: bool) -> None:
         """The body names a model."""
@@ -146,11 +170,25 @@ class Record:
             entry.made = list(self._made.values())
         if failover is not None and (decision := failover.decision):
             entry.routing = decision
-        journal.current().append(entry, unauthenticated=self._key is None)
+        payload = None if self.capture is None else self._payload(self.capture, last)
+        journal.current().append(entry, unauthenticated=self._key is None, payload=payload)
         if usage is None or self.lease is UNLIMITED:
             return 0, 0
         tokens = usage.with_parts()
         return tokens.total_input + tokens.output, entry.cost or 0
+
+    def _payload(self, capture: Capture, last: Attempt | None) -> PayloadEntry | None:
+        """The captured bodies. A defect here must not lose the row: it is logged, and the bodies are left out."""
+        token, own = presented(self.http.headers)
+        secrets = [token, *(value for _, value in own)]
+        try:
+            if last is None:
+                return capture.entry(self.dialect, None, None, secrets)
+            source = REGISTRY.get(last.target.upstream.dialect)
+            return capture.entry(self.dialect, last.call.captured, source, [*secrets, *last.call.secrets()])
+        except Exception:
+            log.exception("The bodies of request %s cannot be stored", self.meter.request_id)
+            return None
 
     def _sum_up(self, attempts: Sequence[Attempt]) -> tuple[Usage | None, bool]:
         """The total usage of the attempts and whether it is an estimate; notes the facts of the last one on the meter."""

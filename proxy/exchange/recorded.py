@@ -97,5 +97,7 @@ class RecordedRequest:
         http = self.record.http
         own = debug_headers.headers([], request=http, model=self.record.meter.model) if config().response_headers else []
         response = error_response(failure, dialect=self.record.dialect, request_id=http.request_id, own_headers=own)
+        if self.record.capture is not None:
+            self.record.capture.delivered.add(response.body)
         self.record.write(Outcome.REJECTED, status=response.status, failure=failure)
         return response

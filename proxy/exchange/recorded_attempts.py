@@ -89,6 +89,8 @@ class RecordedAttempts:
 
     async def stream(self, first_piece: Callable[[], Awaitable[FirstPiece]]) -> AsyncGenerator[bytes | ErrorResponse, None]:
         """The pieces of a streamed response, inside the scope; an error before the first piece is the only item."""
+        if self._record.capture is not None:
+            first_piece = self._record.capture.copied(first_piece)
         with self:
             attempt, (piece, rest) = await first_piece()
             self._begin_stream(attempt)
@@ -112,10 +114,15 @@ class RecordedAttempts:
         self._failover.record_first_byte(attempt)
         self._record.note_objects(attempt)
 
-    def record_response(self, attempt: Attempt) -> None:
-        """The response of this attempt is complete, or broke off; called before its last bytes are sent. Once: again is harmless."""
+    def record_response(self, attempt: Attempt, body: bytes = b"") -> None:
+        """The response of this attempt is complete, or broke off; called before its last bytes are sent. Once: again is harmless.
+
+        ``body``: a whole response.
+        """
         if self._record.is_written:
             return
+        if self._record.capture is not None:
+            self._record.capture.delivered.add(body)
         self._failover.choose_winner(attempt)
         if attempt.call.failure is None:
             self._failover.record_success(attempt)
@@ -131,6 +138,8 @@ class RecordedAttempts:
         own = self.response_headers(last)
         response = error_response(failure, dialect=self._record.dialect, request_id=self.http.request_id, own_headers=own)
         status = 200 if self._status_sent else response.status
+        if self._record.capture is not None:
+            self._record.capture.delivered.add(response.body)
         self._record.write(Outcome.REJECTED if last is None else Outcome.FAILED, status=status, failure=failure, failover=self._failover)
         upstream_error = None if last is None else last.upstream_error_response(failure, own)
         return response if upstream_error is None else upstream_error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxy.exchange.capture import Capture
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.prepare import Preparer
 from proxy.exchange.response_encoding import ResponseEncoding
@@ -15,7 +16,7 @@ class RequestContext:
     """What all attempts of one request share.
 
     ``identity``: 24 hexadecimal digits from which the ids in the response are made. ``created``: Unix seconds. ``size``: bytes of
-    the body, with the earlier turns of a conversation that were put into it.
+    the body, with the earlier turns of a conversation that were put into it. ``capture``: copies the bodies; usually ``None``.
     """
 
     def __init__(
@@ -41,3 +42,4 @@ class RequestContext:
         self.preparer = Preparer(dialect, envelope, seal_key, betas=betas)
         self.encoding = ResponseEncoding(dialect, envelope, self.preparer, identity=identity, created=created, seal_key=seal_key)
         self.enforcement = enforcement
+        self.capture: Capture | None = None

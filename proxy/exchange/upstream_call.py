@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from billing.outcomes import Outcome
+from proxy.exchange.capture import CapturedCall
 from proxy.exchange.client_credentials import own_credentials
 from proxy.exchange.http_response import ErrorResponse
 from proxy.translation.canonical import Usage
@@ -47,6 +48,7 @@ class UpstreamCall:
         self.usage: Usage | None = None
         self.received: headers.Received = {}
         self.opening: client.Opening | None = None
+        self.captured: CapturedCall | None = None
         self.stream_ended = False
         self.started_ns = perf_counter_ns()
         self.ended_ns: int | None = None
@@ -63,6 +65,11 @@ class UpstreamCall:
         if target.upstream.pass_client_credentials:
             return auth_headers.passed_on(target.upstream, own_credentials(self._client_headers))
         return signed_headers(target, url, body) if target.is_signed else auth_headers.headers(target.upstream, target.credential)
+
+    def open_captured(self, method: str, url: str, headers: Headers, body: bytes, *, upstream: client.Timeouts) -> client.Opening:
+        """As :func:`upstreams.http.client.open`, for a request whose bodies are captured."""
+        self.captured = CapturedCall()
+        return self.captured.open(method, url, headers, body, upstream=upstream)
 
     def note_status(self, response: client.UpstreamResponse) -> None:
         """The upstream has sent its status and headers."""
@@ -85,17 +92,19 @@ class UpstreamCall:
             return UpstreamFailed(msgspec.structs.replace(failure, kind=kind), retryable=False, answered=True)
         return UpstreamFailed(failure, answered=True)
 
-    def redact_secrets(self, text: bytes) -> bytes:
-        """``text`` without the secrets of the upstream: some repeat a key in errors, also one of another request."""
+    def secrets(self) -> list[str]:
+        """The secrets with which the upstream is called, also those of its other credentials."""
         target = self.target
         if target.upstream.pass_client_credentials:
-            secrets = [value.rpartition(" ")[2] for _, value in own_credentials(self._client_headers)]
-        else:
-            credentials = list(target.upstream.credentials)
-            if target.credential is not None:  # one that a newer catalogue no longer has
-                credentials.append(target.credential)
-            secrets = [secret for credential in credentials for secret in (credential.secret, credential.session_token)]
-        for secret in secrets:
+            return [value.rpartition(" ")[2] for _, value in own_credentials(self._client_headers)]
+        credentials = list(target.upstream.credentials)
+        if target.credential is not None:  # one that a newer catalogue no longer has
+            credentials.append(target.credential)
+        return [secret for credential in credentials for secret in (credential.secret, credential.session_token)]
+
+    def redact_secrets(self, text: bytes) -> bytes:
+        """``text`` without the secrets of the upstream: some repeat a key in errors, also one of another request."""
+        for secret in self.secrets():
             if len(secret) >= SHORTEST_SECRET:
                 text = text.replace(secret.encode(), b"***")
         return text

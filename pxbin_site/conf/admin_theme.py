@@ -68,6 +68,9 @@ NAVIGATION = [
             _page("upstreams.upstreamcredential", "vpn_key"),
             _page("upstreams.route", "alt_route"),
             _page("billing.requestpayload", "description", unless_empty=True),
+            _page("billing.redactionrule", "ink_eraser"),
+            _page("billing.alertchannel", "notifications"),
+            _page("billing.alertdelivery", "mark_email_read"),
         ],
     },
     {

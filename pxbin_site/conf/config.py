@@ -269,10 +269,26 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_buffer_size: Annotated[int, _LOGS("Request log lines held in memory while the disk cannot be written.", "lines", minimum=0)] = (
         10_000
     )
-    log_retention_days: Annotated[int, _LOGS("How long the request log is stored; 0: for ever.", "days")] = 7
+    log_retention_days: Annotated[int, _LOGS("How long the request log is stored; 0: for ever.", "days")] = 90
     payload_retention_days: Annotated[
-        int, _LOGS("How long bodies of requests are stored, once the gateway stores any; 0: for ever.", "days")
-    ] = 3
+        int, _LOGS("How long the bodies of requests are stored, for keys and models that capture them; 0: for ever.", "days")
+    ] = 7
+    log_body_max_chars: Annotated[
+        int,
+        _LOGS("Characters that are stored of each body, for keys and models that capture them; 0: no bodies.", "characters", 0, 1_000_000),
+    ] = 4096
+    log_stream_text_preview_chars: Annotated[
+        int, _LOGS("Characters that are stored of the text of a stream, for the same; 0: no streams.", "characters", 0, 1_000_000)
+    ] = 256
+    email_url: Annotated[
+        str,
+        _LOGS(
+            "Mail server for alerts, as smtp://user:password@mail.example:587?tls=True, smtp+ssl://… or smtp+tls://…. Empty: no e-mail.",
+            parse=parsers.email_url,
+            is_secret=True,
+        ),
+    ] = ""
+    email_from: Annotated[str, _LOGS("Sender of alerts by e-mail.")] = "pxbin@localhost"
     tag_keys: Annotated[
         tuple[str, ...],
         _LOGS(

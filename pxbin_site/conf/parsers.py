@@ -121,6 +121,13 @@ def _split(value: str) -> SplitResult:
     return parts
 
 
+def email_url(value: str) -> str:
+    """A URL of a mail server."""
+    if not _split(url("smtp", "smtps", "smtp+tls", "smtp+ssl")(value)).hostname:
+        raise ValueError("must name a host, as in smtp+tls://user:password@mail.example:587")
+    return value
+
+
 def database_url(value: str) -> str:
     """A URL of PostgreSQL or SQLite. Several PostgreSQL hosts are separated by commas, each with its own port."""
     scheme, _, rest = url("postgresql", "postgres", "sqlite")(value).partition("://")

@@ -14,7 +14,7 @@ from accounts.cache_revisions import Watcher
 from accounts.limits import limiter
 from accounts.limits.memory_counts import MemoryCounts
 from billing.pricing import price_book
-from billing.request_log import journal, remote_objects
+from billing.request_log import journal, redaction, remote_objects
 from pxbin_site import metrics
 from upstreams.http import client
 from upstreams.routing import credential_state, live_state
@@ -61,6 +61,7 @@ class Lifespan:
         self._counts.start()
         limiter.start(limiter.Limiter(self._counts, rps=config.rate_limit_rps, burst=config.rate_limit_burst))
         cache_revisions.on_change("prices", price_book.refresh)
+        cache_revisions.on_change("redaction", redaction.refresh)
         await asyncio.to_thread(self._watcher.start)
         if self._shipper is not None:
             self._shipper.start()

@@ -140,6 +140,47 @@ def test_every_page_of_a_key_opens(admin_client):
             assert row.key_hash not in response.content.decode()
 
 
+@pytest.mark.parametrize(("kind", "page"), [("llm", "apikey"), ("management", "managementkey")])
+def test_a_rotated_key_is_shown_once(admin_client, kind, page):
+    old, row = keys.issue(kind, name="laptop")
+    url = f"/admin/accounts/{page}/{row.pk}/rotate/"
+    form = admin_client.get(url)
+    assert (form.status_code, old[:8] in form.content.decode()) == (200, True)
+    response = admin_client.post(url, {"grace": "3600"})
+    row.refresh_from_db()
+    (plaintext,) = set(re.findall(old[:4] + r"[0-9a-f]{40}", response.content.decode()))
+    assert (row.key_hash, row.old_key_hash) == (keys.hash_key(plaintext), keys.hash_key(old))
+    assert (response.status_code, "no-store" in response["Cache-Control"]) == (200, True)
+    shown = admin_client.get(f"/admin/accounts/{page}/{row.pk}/change/").content.decode()
+    assert (f"{old[:8]}…, valid until" in shown, plaintext in shown) == (True, False)
+
+
+def test_a_revoked_key_is_not_rotated(admin_client):
+    _, row = keys.issue("llm", is_active=False)
+    response = admin_client.post(f"/admin/accounts/apikey/{row.pk}/rotate/", {"grace": "0"})
+    assert (response.status_code, messages_of(response)) == (302, ["The key is revoked. Reactivate it first, or create a new one."])
+
+
+def test_addresses_are_entered_one_per_line(admin_client):
+    add_key(admin_client, allowed_ips=" 10.0.0.0/8\n\n2001:db8::1")
+    assert ApiKey.objects.get().allowed_ips == ["10.0.0.0/8", "2001:db8::1"]
+    response = add_key(admin_client, allowed_ips="office")
+    assert "&#x27;office&#x27; is not an IP address or range" in response.content.decode()
+
+
+def test_a_preset_fills_what_is_left_empty(admin_client):
+    add_key(admin_client, preset="trial", rate_limit="5")
+    row = ApiKey.objects.get()
+    assert (row.rate_limit, row.token_limit, row.concurrency_limit) == (5, 20_000, 2)
+    assert timedelta(days=6, hours=23) < row.expires_at - timezone.now() < timedelta(days=7)
+
+
+def test_without_a_preset_nothing_is_filled(admin_client):
+    add_key(admin_client)
+    row = ApiKey.objects.get()
+    assert (row.rate_limit, row.token_limit, row.concurrency_limit, row.expires_at, row.allowed_ips) == (None,) * 5
+
+
 # --- budgets -----------------------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Prices and the log in the admin."""
 
+import html
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing.admin.formatting import dollars, rounded_dollars
-from billing.models import Price, RequestLog
+from billing.models import Price, RedactionRule, RequestLog
 from billing.pricing import price_book
 from billing.rates import CLASSES
 from billing.request_log import writer
@@ -34,7 +35,7 @@ def logged(spool, number: int) -> None:
     write_entries(
         spool,
         *(
-            entry(**ENTRY_FIELDS, cost=1_234_567_000_000, tries=tries, payload=PayloadEntry(request_body='{"a": "<b>"}'))
+            entry(**ENTRY_FIELDS, cost=1_234_567_000_000, tries=tries, payload=PayloadEntry(client_body='{"a": "<b>"}'))
             for _ in range(number)
         ),
     )
@@ -84,7 +85,7 @@ def test_a_row_is_shown_whole_and_cannot_be_changed(admin, spool):
 
 def test_bodies_are_shown_escaped(admin, spool):
     logged(spool, 1)
-    page = admin.get(f"/admin/billing/requestpayload/{RequestLog.objects.get().pk}/change/").content.decode()
+    page = admin.get(f"/admin/billing/requestpayload/{RequestLog.objects.get().pk}/change/", follow=True).content.decode()
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
 
@@ -178,3 +179,22 @@ def test_rounded_amounts_are_short(amount, text):
 )
 def test_amounts_have_at_least_two_decimal_places(amount, text):
     assert dollars(amount) == text
+
+
+def test_the_page_of_a_request_shows_its_bodies(admin, spool):
+    logged(spool, 1)
+    row = RequestLog.objects.get()
+    page = admin.get(f"/admin/billing/requestlog/{row.pk}/change/").content.decode()
+    titles = ("What the client sent", "What the upstream got", "What the upstream answered", "What the client got")
+    assert [title in page for title in titles] == [True] * 4
+    assert "curl -X POST http://testserver/v1/messages" in html.unescape(page)
+    download = admin.get(f"/admin/billing/requestpayload/{row.pk}/client_body.txt")
+    assert (download.content, download["Content-Disposition"]) == (b'{"a": "<b>"}', f'attachment; filename="{row.pk}-client_body.txt"')
+    assert admin.get(f"/admin/billing/requestpayload/{row.pk}/truncated.txt").status_code == 404
+
+
+def test_a_redaction_rule_is_checked(admin, database):
+    form = {"name": "mail", "pattern": "(a+)+$", "replacement": "***", "is_active": "on"}
+    assert "takes too long" in admin.post("/admin/billing/redactionrule/add/", form).content.decode()
+    assert admin.post("/admin/billing/redactionrule/add/", {**form, "pattern": "[a-z]+@[a-z.]+"}).status_code == 302
+    assert [rule.pattern for rule in RedactionRule.objects.all()] == ["[a-z]+@[a-z.]+"]

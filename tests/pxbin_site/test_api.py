@@ -12,8 +12,20 @@ from tests.support.management import ManagementClient
 
 CREATING_PATHS = {
     f"/api/v1/{name}"
-    for name in ("bootstrap", "keys", "upstreams", "models", "models/import", "routes", "credentials", "prices", "owners", "budgets")
-}
+    for name in (
+        "bootstrap",
+        "keys",
+        "upstreams",
+        "models",
+        "models/import",
+        "routes",
+        "credentials",
+        "prices",
+        "owners",
+        "budgets",
+        "alerts",
+    )
+} | {"/api/v1/keys/{key_id}/rotate"}
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,10 @@ class ModelPage(RequestsMixin, ActivatableAdmin):
         ),
         (
             "Advanced",
-            {"classes": COLLAPSED, "fields": ("provider", "path_prefix", "allow_anonymous", "quirks", "created_at", "updated_at")},
+            {
+                "classes": COLLAPSED,
+                "fields": ("provider", "path_prefix", "allow_anonymous", "capture_payloads", "quirks", "created_at", "updated_at"),
+            },
         ),
     )  # fmt: skip
 

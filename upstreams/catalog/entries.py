@@ -114,6 +114,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     cooldown_seconds: float | None = None
     hedge_after_ms: int | None = None
     allow_anonymous: bool = False
+    capture_payloads: bool = False
     is_active: bool = True
     max_tokens_default: int | None = None
     max_tokens_cap: int | None = None

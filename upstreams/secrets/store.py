@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from django.conf import settings
 from django.utils import timezone
@@ -77,6 +77,10 @@ def remove_secrets(ciphertexts: Iterable[str]) -> int:
     return rows.update(secret_encrypted="", disabled_reason=SECRET_REMOVED)
 
 
+renewals: list[Callable[[], int]] = []
+"""Functions that encrypt the secrets of other apps' tables again, and return how many changed; :func:`rotate` runs them."""
+
+
 def rotate() -> int:
     """Encrypt every stored secret with the first passphrase of the ring; returns how many changed.
 
@@ -90,4 +94,4 @@ def rotate() -> int:
         if not current.is_current(ciphertext):
             renewed = current.encrypt(current.decrypt(ciphertext))
             changed += UpstreamCredential.objects.filter(pk=pk, secret_encrypted=ciphertext).update(secret_encrypted=renewed)
-    return changed
+    return changed + sum(renew() for renew in renewals)

@@ -120,7 +120,8 @@ def test_a_new_key_is_shown_once(script):
     key = script.get(f"/keys/{created['id']}")
     assert {name: value for name, value in key.items() if not name.endswith("_at")} == {
         "id": created["id"], "key_prefix": created["key"][:8], "name": "laptop", "is_active": True, "rate_limit": 7, "token_limit": None,
-        "concurrency_limit": None, "allowed_models": None, "may_choose_upstream": False, "metadata": {},
+        "concurrency_limit": None, "allowed_models": None, "may_choose_upstream": False, "metadata": {}, "old_key_valid_until": None,
+        "allowed_ips": None, "capture_payloads": False,
         "owner": None, "tokens_per_minute": None, "max_concurrency": None, "budget_usd": None, "budget_period": None, "budget_mode": None,
         "pools": [],
     }  # fmt: skip
@@ -250,3 +251,75 @@ def test_a_wrong_secret_is_refused(script, header, body):
 
 def test_without_a_secret_there_is_no_bootstrapping(script):
     assert script.send("POST", "/bootstrap", {"bootstrap_key": ""}, accept="*/*").status == 404
+
+
+# --- rotation -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_rotated_key_has_a_new_secret_and_its_old_id(script):
+    created = script.create("/keys", name="laptop", rate_limit=5)
+    status, body = script.send("POST", f"/keys/{created['id']}/rotate", {"grace_seconds": 60})
+    rotated = body["data"]
+    row = ApiKey.objects.get()
+    assert (status, rotated) == (
+        201,
+        {
+            "key": rotated["key"],
+            "id": created["id"],
+            "name": "laptop",
+            "key_prefix": rotated["key"][:8],
+            "created_at": created["created_at"],
+            "old_key_valid_until": rotated["old_key_valid_until"],
+        },
+    )
+    assert (row.key_hash, row.old_key_hash, row.rate_limit) == (hash_key(rotated["key"]), hash_key(created["key"]), 5)
+    assert MOMENT.fullmatch(rotated["old_key_valid_until"])
+    shown = script.send("GET", f"/keys/{created['id']}").body["data"]
+    assert (shown["key_prefix"], shown["old_key_valid_until"]) == (rotated["key_prefix"], rotated["old_key_valid_until"])
+
+
+@pytest.mark.parametrize("body", [None, {}, {"grace_seconds": None}, {"grace_seconds": 0}])
+def test_without_a_grace_period_the_old_secret_ends(script, body):
+    created = script.create("/keys")
+    assert script.send("POST", f"/keys/{created['id']}/rotate", body).status == 201
+    assert ApiKey.objects.get().old_key_hash is None
+
+
+def test_a_management_key_rotates_too(script):
+    created = script.create("/keys", type="management", permissions=["read", "write"])
+    rotated = script.send("POST", f"/keys/{created['id']}/rotate?type=management", {"grace_seconds": 60}).body["data"]
+    assert [script.send("GET", "/keys", x_api_key=secret).status for secret in (created["key"], rotated["key"])] == [200, 200]
+    script.send("POST", f"/keys/{created['id']}/rotate", {})
+    assert [script.send("GET", "/keys", x_api_key=secret).status for secret in (created["key"], rotated["key"])] == [401, 401]
+
+
+@pytest.mark.parametrize("seconds", [-1, 10**9, "60"])
+def test_a_bad_grace_period_is_named(script, seconds):
+    created = script.create("/keys")
+    status, kind, message = script.send("POST", f"/keys/{created['id']}/rotate", {"grace_seconds": seconds}).error
+    assert (status, kind, "grace_seconds" in message) == (400, "invalid_request", True)
+
+
+def test_only_a_valid_key_can_be_rotated(script):
+    created = script.create("/keys")
+    script.send("DELETE", f"/keys/{created['id']}")
+    refused = script.send("POST", f"/keys/{created['id']}/rotate", {}).error
+    assert refused == (409, "conflict", "The key is revoked. Reactivate it first, or create a new one.")
+    assert script.send("POST", f"/keys/{MISSING_ID}/rotate", {}).error == (404, "not_found", "Key not found")
+
+
+# --- addresses ------------------------------------------------------------------------------------------------------------
+
+
+def test_addresses_are_stored_as_they_were_written_and_cleared_by_null(script):
+    key_id = script.create("/keys", allowed_ips=["10.0.0.0/8", "2001:db8::1"])["id"]
+    assert script.get(f"/keys/{key_id}")["allowed_ips"] == ["10.0.0.0/8", "2001:db8::1"]
+    assert script.send("PATCH", f"/keys/{key_id}", {"allowed_ips": None}).status == 200
+    assert script.get(f"/keys/{key_id}")["allowed_ips"] is None
+
+
+@pytest.mark.parametrize("ranges", [["10.0.0.0/33"], ["localhost"], [""], "10.0.0.1", [5]])
+def test_what_is_no_address_is_refused_with_the_name_of_the_field(script, ranges):
+    status, kind, message = script.send("POST", "/keys", {"allowed_ips": ranges}).error
+    assert (status, kind, "allowed_ips" in message) == (400, "invalid_request", True)
+    assert not ApiKey.objects.exists()

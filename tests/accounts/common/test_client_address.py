@@ -3,7 +3,7 @@
 import pytest
 from django.test import override_settings
 
-from accounts.common.client_address import MAX_HOPS, client_address
+from accounts.common.client_address import MAX_HOPS, client_address, is_within, parse_networks
 from proxy.exchange.http_request import Headers
 from pxbin_site.conf.config import Config
 
@@ -71,3 +71,19 @@ def test_repeated_headers_are_one_list():
 @override_settings(PXBIN=Config())
 def test_without_the_setting_the_peer_is_the_client():
     assert client_address("127.0.0.1", {"x-forwarded-for": "203.0.113.9", "forwarded": "for=203.0.113.9"}) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("client", "expected"),
+    [
+        ("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("192.0.2.1", True),
+        ("192.0.2.2", False), ("2001:db8::5", True), ("2001:db9::", False),
+        ("", False), ("unix", False),
+    ],
+)  # fmt: skip
+def test_an_address_is_in_the_ranges_or_not(client, expected):
+    assert is_within(client, parse_networks(["10.1.0.0/16", " 192.0.2.1", "2001:db8::1/32"])) is expected
+
+
+def test_no_range_has_no_address():
+    assert is_within("10.0.0.1", ()) is False

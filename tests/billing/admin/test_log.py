@@ -12,6 +12,7 @@ from accounts.models import ApiKey
 from billing.admin.paginator import UncountedPaginator
 from billing.models import RequestLog, SavedView
 from pxbin_site.templatetags import gateway
+from tests.support.settings import with_config
 from upstreams.models import Model, Upstream
 
 pytestmark = pytest.mark.django_db
@@ -232,3 +233,14 @@ def test_an_empty_log_explains_what_to_do(admin_client):
 def test_the_page_of_a_missing_row_redirects_to_the_list(admin_client):
     for name in ("nonsense", str(uuid.uuid4())):
         assert admin_client.get(f"{LOG}{name}/change/").status_code == 302
+
+
+def test_the_page_says_how_long_rows_are_stored(admin_client):
+    assert (
+        "Requests are stored for 90 days (PXBIN_LOG_RETENTION_DAYS), the bodies of keys and models that capture them for 7 days "
+        "(PXBIN_PAYLOAD_RETENTION_DAYS)."
+    ) in admin_client.get(LOG).content.decode()
+    with with_config(log_retention_days=0, payload_retention_days=1):
+        text = admin_client.get(LOG).content.decode()
+    assert "stored for ever (PXBIN_LOG_RETENTION_DAYS)" in text
+    assert "for 1 day (PXBIN_PAYLOAD_RETENTION_DAYS)" in text

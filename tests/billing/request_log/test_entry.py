@@ -139,7 +139,7 @@ def test_counts_and_costs_are_bounded():
 
 def test_an_entry_survives_the_journal():
     attempt = AttemptEntry(timestamp=1, error_message="x")
-    extras = {"tries": [attempt], "payload": PayloadEntry(request_body="{}"), "routing": [{"a": 1}]}
+    extras = {"tries": [attempt], "payload": PayloadEntry(client_body="{}"), "routing": [{"a": 1}]}
     original = msgspec.structs.replace(closed(meter()), **extras)
     assert msgspec.json.decode(msgspec.json.encode(original), type=LogEntry) == original
 

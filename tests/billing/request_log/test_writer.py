@@ -131,7 +131,7 @@ def test_a_writer_killed_between_commit_and_removal_writes_no_row_twice(spool, m
 
 
 def test_a_writer_that_fails_before_the_commit_loses_nothing(spool, monkeypatch):
-    entries = [entry(tries=[AttemptEntry(timestamp=1)], payload=PayloadEntry(request_body="{}")) for _ in range(3)]
+    entries = [entry(tries=[AttemptEntry(timestamp=1)], payload=PayloadEntry(client_body="{}")) for _ in range(3)]
     write_entries(spool, *entries)
     with monkeypatch.context() as broken:
         broken.setattr(CommittedSegment.objects, "bulk_create", lambda *args, **options: (_ for _ in ()).throw(OperationalError("gone")))
@@ -143,7 +143,7 @@ def test_a_writer_that_fails_before_the_commit_loses_nothing(spool, monkeypatch)
 
 
 def test_an_entry_that_comes_in_two_segments_is_written_once(spool):
-    log_entry, second_entry = entry(tries=[AttemptEntry(timestamp=1)], payload=PayloadEntry(request_body="{}")), entry()
+    log_entry, second_entry = entry(tries=[AttemptEntry(timestamp=1)], payload=PayloadEntry(client_body="{}")), entry()
     encoded = msgspec.json.encode(log_entry)
     reader = Spool(spool)
     assert writer.write_segments([Segment(new_id().replace("-", ""), [encoded, encoded, msgspec.json.encode(second_entry)])], reader) == 2
@@ -164,7 +164,7 @@ def test_attempts_and_payloads_go_into_their_own_tables(spool):
     )
     second = AttemptEntry(timestamp=1_790_000_000_500_000, upstream_name="b", status_code=200, ttft_ms=7, output_tokens=9, cost=10**12)
     log_entry = entry(
-        tries=[first, second], payload=PayloadEntry(request_body='{"model": "m"}', response_body="data: x\n\n", truncated=True)
+        tries=[first, second], payload=PayloadEntry(client_body='{"model": "m"}', delivered_answer="data: x\n\n", truncated=True)
     )
     write_entries(spool, log_entry)
     writer.drain_spool(spool)
@@ -185,7 +185,7 @@ def test_attempts_and_payloads_go_into_their_own_tables(spool):
         (1, "1b0e1c52-1111-4222-8333-944445555666", "a", 529, "failed", "try\nlater", None, None),
         (2, "None", "b", 200, "finished", "", 7, 1),
     ]
-    assert (row.payload.request_body, row.payload.response_body, row.payload.truncated) == ('{"model": "m"}', "data: x\n\n", True)
+    assert (row.payload.client_body, row.payload.delivered_answer, row.payload.truncated) == ('{"model": "m"}', "data: x\n\n", True)
 
 
 @pytest.mark.parametrize(
