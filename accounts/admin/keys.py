@@ -36,7 +36,7 @@ class IssuedKeyAdmin(ActivatableAdmin):
     search_help_text = "Name, or the first characters of a key"
     list_filter = (KeyStateFilter,)
     actions = ("revoke", "reactivate")
-    actions_detail = ("rotate",)
+    actions_detail: tuple[str, ...] = ("rotate",)
     readonly_fields = ("shown_prefix", "old_key", "last_used_at", "created_at")
 
     @display(description="Key", ordering="key_prefix")
