@@ -13,6 +13,7 @@ from accounts.admin.budgets import forecast
 from accounts.limits.budget_states import BudgetState
 from accounts.models import ApiKey, Budget, ManagementKey, Pool
 from billing.models import RequestLog
+from billing.rollups import rebuild
 
 pytestmark = pytest.mark.django_db
 
@@ -217,6 +218,7 @@ def test_the_list_of_budgets_shows_what_was_spent_and_what_would_have_been_refus
     Budget.objects.create(scope="global", amount_usd=Decimal(10), period="total")
     spend(key, "1.25")
     spend(key, "1.5", over_budget=True)
+    rebuild.rebuild()
     page = html.unescape(admin_client.get("/admin/accounts/budget/").content.decode())
     text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
     assert "key laptop, day $2.00 $2.75 $0.00 exceeded" in text
