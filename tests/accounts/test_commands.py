@@ -186,3 +186,34 @@ def test_the_same_in_a_process_of_its_own(tmp_path):
     message = f"CommandError: There is no gateway in {tmp_path}/data yet; start it once, or set PXBIN_DATA_DIR\n"
     assert (process.returncode, process.stdout, process.stderr) == (1, "", message)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rotated_key_keeps_its_id_and_the_old_secret_for_a_while():
+    plaintext, row = keys.issue("llm", name="laptop", rate_limit=5)
+    rotated = run("rotate_key", str(row.id), "--grace-seconds", "60").strip()
+    row.refresh_from_db()
+    assert (row.key_hash, row.old_key_hash, row.rate_limit) == (keys.hash_key(rotated), keys.hash_key(plaintext), 5)
+    shown = json.loads(run("rotate_key", row.key_prefix, "--json"))
+    row.refresh_from_db()
+    assert (shown["id"], keys.hash_key(shown["key"]), row.old_key_hash) == (str(row.id), row.key_hash, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nope",), "There is no key 'nope'"),
+        (("{id}", "--grace-seconds", "-1"), "grace_seconds: must be between 0 and "),
+        (("{id}", "--grace-seconds", "soon"), "argument --grace-seconds: invalid float value: 'soon'"),
+    ],
+)
+def test_a_rotation_that_cannot_be_changes_nothing(arguments, message):
+    row = keys.issue("llm", name="laptop")[1]
+    with pytest.raises(CommandError, match=re.escape(message)):
+        run("rotate_key", *(argument.format(id=row.id) for argument in arguments))
+    assert ApiKey.objects.get().key_hash == row.key_hash
+
+
+def test_a_revoked_key_is_not_rotated():
+    row = keys.issue("llm", name="laptop", is_active=False)[1]
+    with pytest.raises(CommandError, match="The key is revoked"):
+        run("rotate_key", str(row.id))
