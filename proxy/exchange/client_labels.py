@@ -22,6 +22,7 @@ SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-se
 TRACE_HEADERS = ("x-trace-id", "ah-trace-id", "traceparent")
 """Headers that name the trace of a request; the last one is that of W3C Trace Context."""
 TAG_HEADER = "x-pxbin-tag-"
+_SESSION_NAMES, _TRACE_NAMES = frozenset(SESSION_HEADERS), frozenset(TRACE_HEADERS)
 
 _LONGEST = 256
 _TRACEPARENT_FIELDS = 4
@@ -41,6 +42,8 @@ _agent_identity = msgspec.json.Decoder(_AgentIdentity)
 
 def named_session(headers: Mapping[str, str]) -> str:
     """The session that a header names; empty if none does."""
+    if _SESSION_NAMES.isdisjoint(headers.keys()):
+        return ""
     for name in SESSION_HEADERS:
         value = headers.get(name)
         if value:
@@ -50,6 +53,8 @@ def named_session(headers: Mapping[str, str]) -> str:
 
 def named_trace(headers: Mapping[str, str]) -> str:
     """The trace that a header names; empty if none does."""
+    if _TRACE_NAMES.isdisjoint(headers.keys()):
+        return ""
     for name in TRACE_HEADERS:
         value = headers.get(name)
         if value:

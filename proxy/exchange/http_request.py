@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from typing import Any
 
 from proxy.translation.dialects.lookup import API_ROOT, PATHS_BELOW_API_ROOT
@@ -36,6 +36,10 @@ class Headers(Mapping[str, str]):
     def get(self, name: str, default: Any = None) -> Any:
         """As that of :class:`Mapping`, without an exception for a header that is absent."""
         return self._fields.get(name.lower(), default)
+
+    def keys(self) -> KeysView[str]:
+        """As that of :class:`Mapping`, without calls of Python code for each key."""
+        return self._fields.keys()
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._fields
