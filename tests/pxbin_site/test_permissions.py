@@ -13,7 +13,9 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import keys
-from billing.models import Price, RequestLog, RequestPayload
+from accounts.models import Budget, KeyDefaults, Owner, Pool
+from billing.alert_models import AlertChannel, AlertDelivery
+from billing.models import Price, RedactionRule, RequestLog, RequestPayload
 from tests.support import memory
 from tests.support.permissions import KEYS, ROLES, SESSIONS, UNUSED, client_routes, is_health, rendered, site_routes, table
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
@@ -37,6 +39,8 @@ def rows():
     """One row of every table that has pages, by the path below `/admin/`."""
     upstream = Upstream.objects.create(name="echo", base_url="echo://openai")
     model = Model.objects.create(name="m")
+    channel = AlertChannel.objects.create(name="row", transport="email", recipients="a@b.example")
+    delivery = AlertDelivery.objects.create(channel=channel, kind="test", subject="row")
     log = RequestLog.objects.create(timestamp=timezone.now(), **LOG_ROW)
     return {
         "accounts/apikey": keys.issue("llm", name="row")[1],
@@ -50,6 +54,13 @@ def rows():
         "billing/requestlog": log,
         "billing/requestpayload": RequestPayload.objects.create(log=log, timestamp=log.timestamp),
         "billing/price": Price.objects.create(model=model, upstream=upstream, input=1),
+        "accounts/owner": Owner.objects.create(name="row"),
+        "accounts/pool": Pool.objects.create(name="row"),
+        "accounts/budget": Budget.objects.create(scope="global", amount_usd=1),
+        "accounts/keydefaults": KeyDefaults.objects.create(),
+        "billing/redactionrule": RedactionRule.objects.create(name="row", pattern="x"),
+        "billing/alertchannel": channel,
+        "billing/alertdelivery": delivery,
     }
 
 
