@@ -27,7 +27,7 @@ from pathlib import Path
 import msgspec
 
 from billing.request_log.entry import LogEntry, PayloadEntry
-from billing.request_log.payload_files import PayloadLine, SideFile
+from billing.request_log.side_file import PayloadLine, SideFile
 
 log = logging.getLogger(__name__)
 

@@ -1,15 +1,12 @@
-"""Captured bodies on their way to the database: a side file of each segment that has any, `<segment id>.bodies`.
+"""Writes the captured bodies of side files (:mod:`billing.request_log.side_file`) into the database.
 
-They do not travel in the lines of the journal, which stay small and go through the broker. A line of a side file is in it before
-the line of its request is in the segment. The process that removes a written segment stores its bodies first: writing them
-twice makes no second row.
+The process that removes a written segment stores its bodies first: writing them twice makes no second row.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,47 +14,11 @@ import msgspec
 from django.db import DataError, IntegrityError, transaction
 
 from billing.models import RequestPayload
-from billing.request_log.entry import PayloadEntry
+from billing.request_log.side_file import BODIES, PayloadLine
 
 log = logging.getLogger(__name__)
 
-BODIES = ".bodies"
-"""The suffix of side files."""
-
-
-class PayloadLine(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The bodies of one request: id and time of its log row (microseconds)."""
-
-    log_id: str
-    timestamp: int
-    payload: PayloadEntry
-
-
-_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(PayloadLine).decode
-
-
-class SideFile:
-    """The side file of the segment that the journal appends to; opened when the first request with bodies comes."""
-
-    def __init__(self) -> None:
-        self._file: int | None = None
-        self._segment: Path | None = None
-
-    def append(self, segment: Path, line: PayloadLine) -> None:
-        """Append a line; raises OSError."""
-        if self._segment != segment:
-            self.close()
-            self._file = os.open(segment.with_suffix(BODIES), os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-            self._segment = segment
-        assert self._file is not None
-        os.write(self._file, _encode(line) + b"\n")
-
-    def close(self) -> None:
-        """Close the file of the last segment."""
-        if self._file is not None:
-            os.close(self._file)
-        self._file = self._segment = None
 
 
 def store(segment: Path) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from billing.request_log.journal import LIVE, NEW, SEALED
-from billing.request_log.payload_files import BODIES
+from billing.request_log.side_file import BODIES
 
 log = logging.getLogger(__name__)
 

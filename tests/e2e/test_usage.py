@@ -68,6 +68,7 @@ def test_the_holder_of_a_key_sees_what_is_left_of_its_budgets(gateway, used):
     mine = gateway.http.get(f"{gateway.url}/v1/usage", headers={"x-api-key": key}).json()
     assert mine["budgets"] == [
         {
+            "name": "key budgeted",
             "scope": "key",
             "period": "total",
             "mode": "hard",

@@ -58,6 +58,7 @@ def test_a_row_shows_everything(ask, log):
         "cost": 1.5,
         "cost_usd": "1.5",
         "reported_cost": "0.000001000001",
+        "over_budget": False,
         "usage_source": "estimated",
     }
 

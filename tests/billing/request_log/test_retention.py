@@ -71,7 +71,7 @@ def test_by_default_rows_are_stored_for_90_days_and_bodies_for_7():
 
 def test_the_task_prunes_by_the_settings(spool):
     logged(spool, 1, 91)
-    assert tasks.prune() == {"payloads": 1, "attempts": 1, "logs": 1, "segments": 0, "rollups": 3, "responses": 0, "remote_objects": 0}
+    assert tasks.prune() == {"payloads": 1, "attempts": 1, "logs": 1, "segments": 0, "rollups": 8, "responses": 0, "remote_objects": 0}
 
 
 def test_the_schedule_names_existing_tasks():
