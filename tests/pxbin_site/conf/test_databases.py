@@ -13,6 +13,7 @@ from accounts.common.postgresql.base import DatabaseWrapper as PostgreSQL
 from accounts.common.postgresql.base import WrongSchemaError
 from pxbin_site.conf.config import Config
 from pxbin_site.conf.databases import database
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
