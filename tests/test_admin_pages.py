@@ -23,7 +23,7 @@ SECTIONS = (
 FORMS = tuple(f"{section}add/" for section in SECTIONS if section and "request" not in section)
 SIDEBAR = [
     "Start", "Usage", "Connect a client", "API keys", "Upstreams", "Models", "Requests", "Sessions", "Prices", "Budgets",
-    "Credentials", "Routes", "Routing simulator", "Change log", "Jobs",
+    "Credentials", "Routes", "Routing simulator", "Change log", "Jobs", "Redaction rules", "Alert channels", "Alerts sent",
     "Owners", "Pools", "Defaults for new keys", "Management keys", "Users", "Groups", "Import and export",
 ]  # fmt: skip
 ARTIFACTS = Path(__file__).resolve().parent / "artifacts"

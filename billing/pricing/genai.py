@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +27,8 @@ CLASSES: Mapping[str, str] = {
     "output_image_mtok": "output_image",
     "web_searches_kcount": "web_search",
 }
+PRICED_HOUR = time(12, tzinfo=UTC)
+"""Prices are those of this time of the day: discounts at night (DeepSeek's) are not known here, so costs are not too low."""
 TIER_KEYS = ("service_tier", "processing", "speed")
 """The conditions of price variants whose value is a service tier here: `flex`, `priority`, `batch`, `fast`."""
 
@@ -54,7 +56,7 @@ def look_up_genai_price(name: str, place: Place) -> ListedPrice | None:
 
 
 def _price_of(model: Any) -> ListedPrice | None:
-    now = datetime.now(UTC)
+    now = datetime.combine(datetime.now(UTC), PRICED_HOUR)
     rates, prompt = _rates(model.get_prices(now))
     if not rates:
         return None

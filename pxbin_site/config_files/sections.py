@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts.common.api_envelope import timestamp
 from accounts.models import ApiKey, Budget, IssuedKey, KeyDefaults, ManagementKey, Owner, Pool
-from billing.models import Price
+from billing.models import Price, RedactionRule
 from proxy.translation.dialects.lookup import FORMATS
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 
@@ -70,6 +70,7 @@ SECTIONS: dict[str, Section] = {
             omitted=("is_active", "valid_until"),
             ending="retire",
         ),
+        Section(name="redaction_rules", noun="redaction rule", table=RedactionRule, identity=("name",)),
         Section(name="owners", noun="owner", table=Owner, identity=("name",)),
         Section(name="pools", noun="pool", table=Pool, identity=("name",)),
         _keys("keys", "key", ApiKey),

@@ -161,8 +161,9 @@ def test_thinking_of_another_provider_is_left_out(claude, vendor, vendors):
     for first in vendors.values():
         first.says(Completion("", calls=[Call("call_1", "f", '{"a": 1}')], thinking="hmm"))
         message = claude.messages.create(model=f"claude-sonnet-4-5-at-{first.dialect}", messages=[user("Hi")], **thinking)
+        call = next(block for block in message.content if block.type == "tool_use")
         vendor.says(Completion("Done"))
-        turns = [user("Hi"), {"role": "assistant", "content": message.content}, user([result(message.content[-1].id)])]
+        turns = [user("Hi"), {"role": "assistant", "content": message.content}, user([result(call.id)])]
         claude.messages.create(model=f"claude-sonnet-4-5-at-{vendor.dialect}", messages=turns, **thinking)
         sent_body = json.dumps(vendor.last)
         same_provider = first.dialect == vendor.dialect or {first.dialect, vendor.dialect} == set(CLAUDES)

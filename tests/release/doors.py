@@ -16,7 +16,10 @@ WORKER = "pxbin_site.processes.worker"
 """The module in which the worker's own task is made."""
 TABLES: dict[str, str] = {}
 """Tables that have another name now, by the release's name."""
-COLUMNS: dict[tuple[str, str], str | None] = {}
+COLUMNS: dict[tuple[str, str], str | None] = {
+    ("billing_requestpayload", "request_body"): "client_body",
+    ("billing_requestpayload", "response_body"): "delivered_answer",
+}
 """Columns that have another name now, by the release's names of table and column; None: a migration has dropped or rewritten it."""
 
 LOGS, PAYLOADS, RESPONSES = "billing_requestlog", "billing_requestpayload", "billing_storedresponse"

@@ -23,7 +23,7 @@ def test_segments_of_the_release_become_rows_once(installation):
         assert at_least(logs_without_times(gateway), EXPECTED) == EXPECTED
     outcomes = {row["outcome"] for row in EXPECTED.values()}
     assert outcomes == {"finished", "failed", "cancelled", "rejected"}
-    assert [row["request_body"] for row in installation.rows(doors.PAYLOADS)] == ['{"a": "ü"}'] * 2
+    assert [row[doors.column(doors.PAYLOADS, "request_body")] for row in installation.rows(doors.PAYLOADS)] == ['{"a": "ü"}'] * 2
 
 
 def test_a_line_is_read_and_written_again_without_a_loss():

@@ -79,7 +79,7 @@ async def test_an_error_of_an_untranslated_path_is_encoded_in_the_dialect_that_d
     log_entries = []
 
     class Journal:
-        def append(self, entry, *, unauthenticated):
+        def append(self, entry, *, unauthenticated, payload=None):
             log_entries.append((entry.dialect, entry.outcome, entry.status_code, unauthenticated))
 
     monkeypatch.setattr(journal, "current", Journal)

@@ -41,8 +41,8 @@ class Lines:
     def __init__(self) -> None:
         self.entries: list[tuple[str, int, str]] = []
 
-    def append(self, entry, *, unauthenticated):
-        assert not unauthenticated
+    def append(self, entry, *, unauthenticated, payload=None):
+        assert (unauthenticated, payload) == (False, None)
         self.entries.append((entry.outcome, entry.status_code, entry.error_type))
 
 

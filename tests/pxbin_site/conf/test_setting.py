@@ -84,4 +84,5 @@ def test_values_that_can_contain_secrets_are_not_shown():
         "encryption_keys_old",
         "management_bootstrap_key",
         "http_proxy",
+        "email_url",
     }

@@ -181,6 +181,7 @@ async def test_the_pool_checks_the_address_of_each_socket(metadata):
 
 NETWORK_MODULES = {"aiohttp", "httpcore", "httpx", "requests", "urllib3", "http.client", "urllib.request", "smtplib", "ftplib"}
 CALLERS = {
+    "billing/alerts/delivery.py",
     "billing/pricing/fetch.py",
     "pxbin_site/management/doctor/processes.py",  # asks the gateway itself, at the address of the settings
     "upstreams/echo/transport.py",
