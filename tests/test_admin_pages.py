@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.browser import open_page
 from tests.support.fake_upstream import json_reply
+from tests.support.gateway import Gateway
 from tests.support.waiting import PATIENCE, eventually_async
 
 pytestmark = pytest.mark.slow
@@ -95,9 +96,16 @@ async def test_a_script_that_gets_into_a_page_does_not_run(gateway):
         assert await page.title() != "1"
 
 
-async def test_the_sidebar_lists_the_pages_in_the_order_of_the_setup(gateway):
+@pytest.fixture
+def new_gateway():
+    """A gateway whose first steps are still to be done."""
+    with Gateway.started() as running:
+        yield running
+
+
+async def test_the_sidebar_lists_the_pages_in_the_order_of_the_setup(new_gateway):
     async with open_page() as page:
-        await log_in(page, gateway)
+        await log_in(page, new_gateway)
         assert await page.locator("#nav-sidebar-apps a span:last-of-type").all_inner_texts() == SIDEBAR
         titles = await page.locator("ol.pxbin-stack h3").all_inner_texts()
         assert [title.split(". ")[1].split("  ")[0][:12] for title in titles] == [

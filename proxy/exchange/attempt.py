@@ -37,10 +37,7 @@ NO_EVENT = Failure(kind="timeout", message="The upstream sent no event in time")
 
 
 class TranslatedAttempt:
-    """One call of one target; request and response are translated where client and target use different dialects.
-
-    An :class:`~proxy.exchange.upstream_call.Attempt`.
-    """
+    """One call of a target (an :class:`Attempt`), translated where client and target use different dialects."""
 
     def __init__(self, context: RequestContext, target: Target) -> None:
         self.context = context
