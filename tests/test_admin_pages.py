@@ -114,7 +114,7 @@ async def test_the_sidebar_lists_the_pages_in_the_order_of_the_setup(new_gateway
             "Import its m",
             "Send a reque",
         ]
-        assert await page.inner_text("#gateway-url") == gateway.url
+        assert await page.inner_text("#gateway-url") == new_gateway.url
         await page.type("#nav-filter", "nothing of the kind")
         await page.wait_for_selector("text=No page with this name.")
         assert page.problems == []
