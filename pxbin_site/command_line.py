@@ -33,6 +33,7 @@ def main() -> None:
         gc.freeze()
         gc.enable()
         execute_from_command_line(sys.argv)
+        sys.stdout.flush()  # here a reader that has left is noticed; at the end of the interpreter it would be an error
     except ConfigurationError as error:  # of what only the start finds out
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
