@@ -114,6 +114,19 @@ def compact(raw: bytes | msgspec.Raw) -> str:
     return _UNICODE_ESCAPE.sub(_unescape, text) if "\\u" in text else text
 
 
+def compact_object(raw: msgspec.Raw, *, at: str) -> str:
+    """:func:`compact` of an object; ``{}`` for an absent field and for ``null``. Raises :class:`ClientMistake` for another value."""
+    if not raw or bytes(raw) == b"null":
+        return "{}"
+    try:
+        text = compact(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ClientMistake(f"{at}: not valid JSON: {error}", param=at) from None
+    if not text.startswith("{"):
+        raise ClientMistake(f"{at}: must be an object", param=at)
+    return text
+
+
 def _unescape(match: re.Match[str]) -> str:
     escape = match[0]
     if escape[1] != "u":

@@ -23,7 +23,6 @@ from proxy.translation.canonical import (
     ToolResult,
 )
 from proxy.translation.dialects.anthropic.citations import decode_citations
-from proxy.translation.dialects.anthropic.tool_arguments import decode_arguments
 from proxy.translation.dialects.anthropic.wire import (
     ABSENT,
     FAMILY,
@@ -245,7 +244,7 @@ def _decode_tool_use(block: Block, position: _Position) -> ToolCall:
     _require_role("assistant", block, position)
     if not block.id or not block.name:
         raise position.mistake("Field required", "name" if block.id else "id")
-    arguments = decode_arguments(block.input, at=f"{position.at}.input")
+    arguments = json_wire.compact_object(block.input, at=f"{position.at}.input")
     return ToolCall(block.id, block.name, arguments, cache=cache_mark(block.cache_control), native=native_fields(block))
 
 

@@ -7,23 +7,9 @@ from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.dialects.anthropic.wire import OBJECT, is_present
-from proxy.translation.errors import ClientMistake
 from proxy.translation.lone_surrogates import replace_lone_surrogates
 
 _STRING = msgspec.json.Decoder(str)
-
-
-def decode_arguments(raw: Raw, *, at: str) -> str:
-    """``input`` of a request as compact JSON text. Raises :class:`ClientMistake` unless it is an object."""
-    if not is_present(raw):
-        return "{}"
-    try:
-        text = json_wire.compact(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ClientMistake(f"{at}: not valid JSON: {error}", param=at) from None
-    if not text.startswith("{"):
-        raise ClientMistake(f"{at}: must be an object", param=at)
-    return text
 
 
 def decode_response_arguments(raw: Raw) -> str:

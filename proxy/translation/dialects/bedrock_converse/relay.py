@@ -27,8 +27,8 @@ def patch_request(envelope: Envelope, target: EncodeTarget, seal_key: bytes) -> 
     if not _has_carrier(messages):
         return json_wire.encode(envelope.fields)
     originals = json_wire.decode(messages, ARRAY, at="messages")
-    kept = [message for original in originals if (message := _without_carriers(original)) is not None]
-    return json_wire.encode(envelope.fields | {"messages": Raw(json_wire.encode(kept))})
+    retained = [message for original in originals if (message := _without_carriers(original)) is not None]
+    return json_wire.encode(envelope.fields | {"messages": Raw(json_wire.encode(retained))})
 
 
 def _has_carrier(raw: Raw) -> bool:
@@ -41,8 +41,10 @@ def _without_carriers(message: Raw) -> Raw | None:
         return message
     fields = json_wire.decode(message, OBJECT, at="messages")
     blocks = json_wire.decode(fields["content"], ARRAY, at="messages")
-    kept = [block for block in blocks if not (_has_carrier(block) and "reasoningContent" in json_wire.decode(block, OBJECT, at="messages"))]
-    return Raw(json_wire.encode(fields | {"content": kept})) if kept else None
+    retained = [
+        block for block in blocks if not (_has_carrier(block) and "reasoningContent" in json_wire.decode(block, OBJECT, at="messages"))
+    ]
+    return Raw(json_wire.encode(fields | {"content": retained})) if retained else None
 
 
 def patch_response(body: bytes, model: str) -> bytes:  # noqa: ARG001 -- the signature of all dialects

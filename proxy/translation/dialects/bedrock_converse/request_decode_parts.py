@@ -74,7 +74,7 @@ class MessageDecoder:
             raise ClientMistake(f"{at}.toolUse: allowed only in assistant messages", param=f"{at}.toolUse")
         if call.type is not None:  # a tool that ran at the provider
             return form.Opaque(FAMILY, call.type, self._original(position), history=True, at=at)
-        return form.ToolCall(call.toolUseId, call.name, decode_input(call.input, f"{at}.toolUse.input"))
+        return form.ToolCall(call.toolUseId, call.name, json_wire.compact_object(call.input, at=f"{at}.toolUse.input"))
 
     def _decode_result(self, result: wire.ToolResult, role: form.Role, at: str, position: tuple[int, int]) -> form.Part:
         if role != "user":
@@ -114,19 +114,6 @@ def _mark_last(parts: list[form.Part], mark: Raw) -> None:
         if isinstance(part, form.Text | form.Image | form.Document | form.ToolCall | form.ToolResult):
             parts[index] = msgspec.structs.replace(part, cache=form.CacheMark(mark))
             return
-
-
-def decode_input(raw: Raw, at: str) -> str:
-    """``input`` of a call as compact JSON text. Raises :class:`ClientMistake` unless it is an object."""
-    if not is_present(raw):
-        return "{}"
-    try:
-        text = json_wire.compact(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ClientMistake(f"{at}: not valid JSON: {error}", param=at) from None
-    if not text.startswith("{"):
-        raise ClientMistake(f"{at}: must be an object", param=at)
-    return text
 
 
 def decode_cited_text(content: wire.CitationsContent) -> form.Text | None:

@@ -29,7 +29,7 @@ def path(target: EncodeTarget) -> str:
 def encode_fields(request: Request, target: EncodeTarget) -> dict[str, Any]:
     """Raises :class:`~proxy.translation.errors.ClientMistake` for content that the API cannot express."""
     native = request.family == FAMILY
-    points = CachePoints(native=native, known=is_claude(target.model) or "nova" in target.model)
+    points = CachePoints(native=native, takes_points=is_claude(target.model) or "nova" in target.model)
     encoder = TurnEncoder(points, native=native)
     tool_config = encode_tools(request)
     if tool_config is not None:

@@ -33,17 +33,17 @@ _BLANKS = re.compile(r"\s+")
 class CachePoints:
     """The cache points of one request. The API accepts four; :meth:`drop_excess` removes the earliest ones beyond that.
 
-    ``native``: the client's own points keep their JSON. ``known``: whether the model accepts points of other clients.
+    ``native``: the client's own points keep their JSON. ``takes_points``: whether the model accepts points of other clients.
     """
 
-    def __init__(self, *, native: bool, known: bool) -> None:
+    def __init__(self, *, native: bool, takes_points: bool) -> None:
         self._native = native
-        self._known = known
+        self._takes_points = takes_points
         self._lists: list[list[Any]] = []
 
     def behind(self, block: Any, mark: CacheMark | None) -> list[Any]:
         """A block, and the point behind it."""
-        if mark is None or not (self._native or self._known):
+        if mark is None or not (self._native or self._takes_points):
             return [block]
         return [block, {"cachePoint": mark.native if self._native else _POINT}]
 

@@ -71,8 +71,8 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
     error = _error_of(value)
     detail = read_error_detail(value)
     message = detail.message or (read_plain_text(body) if value is None else "")
-    words = (str(error.get("status", "")), *_reasons(error))
-    refusal = refusal_of(status, message, words, is_page=is_page(body))
+    indications = (str(error.get("status", "")), *_reasons(error))
+    refusal = refusal_of(status, message, indications, is_page=is_page(body))
     kind, about = refusal or (kind_for(status, message), "")
     passed = retry_headers(headers)
     if "retry-after" not in passed and (delay := _retry_delay(error)) is not None:

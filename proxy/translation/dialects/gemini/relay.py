@@ -30,8 +30,8 @@ def patch_request(envelope: Envelope, target: EncodeTarget, seal_key: bytes) -> 
     if CARRIER not in bytes(contents):
         return json_wire.encode(envelope.fields)
     items = json_wire.decode(in_camel_case(contents, at="contents"), ARRAY, at="contents")
-    kept = [item for original in items if (item := _without_carriers(original, target)) is not None]
-    return json_wire.encode(envelope.fields | {"contents": Raw(json_wire.encode(kept))})
+    retained = [item for original in items if (item := _without_carriers(original, target)) is not None]
+    return json_wire.encode(envelope.fields | {"contents": Raw(json_wire.encode(retained))})
 
 
 def _without_carriers(content: Raw, target: EncodeTarget) -> Raw | None:
@@ -40,8 +40,8 @@ def _without_carriers(content: Raw, target: EncodeTarget) -> Raw | None:
         return content
     fields = json_wire.decode(content, OBJECT, at="contents")
     parts = [json_wire.decode(part, OBJECT, at="contents") for part in json_wire.decode(fields["parts"], ARRAY, at="contents")]
-    kept = [part for original in parts if (part := _without_carrier(original, target))]
-    return Raw(json_wire.encode(fields | {"parts": kept})) if kept else None
+    retained = [part for original in parts if (part := _without_carrier(original, target))]
+    return Raw(json_wire.encode(fields | {"parts": retained})) if retained else None
 
 
 def _without_carrier(part: dict[str, Raw], target: EncodeTarget) -> dict[str, Any]:

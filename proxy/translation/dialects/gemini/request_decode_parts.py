@@ -104,7 +104,7 @@ class ContentsDecoder:
         call_id = call.id or f"call_{len(self._calls) + 1}"
         if signature:
             parts.append(call_signature(signature, call_id, self._number, None))
-        parts.append(ToolCall(call_id, call.name, _decode_object(call.args, f"{at}.functionCall.args")))
+        parts.append(ToolCall(call_id, call.name, json_wire.compact_object(call.args, at=f"{at}.functionCall.args")))
         self._calls.append(_Call(call_id, call.name))
         self._number += 1
 
@@ -220,23 +220,11 @@ def _readable(raw: Raw) -> str:
     return next((text for name in ("code", "output") if isinstance(text := value.get(name), str)), "")
 
 
-def _decode_object(raw: Raw, at: str) -> str:
-    if not is_present(raw):
-        return "{}"
-    try:
-        text = json_wire.compact(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ClientMistake(f"{at}: not valid JSON: {error}", param=at) from None
-    if not text.startswith("{"):
-        raise ClientMistake(f"{at}: must be an object", param=at)
-    return text
-
-
 def _decode_response(raw: Raw, at: str) -> tuple[Text | None, bool]:
     """The text of a result, and whether it is an error: of ``{"output": "text"}`` and ``{"error": "text"}`` the text, else the JSON."""
     if not is_present(raw):
         return None, False
-    text = _decode_object(raw, at)
+    text = json_wire.compact_object(raw, at=at)
     fields = json_wire.decode(raw, OBJECT, at=at)
     if len(fields) == 1 and (name := next(iter(fields))) in ("output", "error"):
         value = fields[name]
