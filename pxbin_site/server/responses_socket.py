@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterable
 from contextlib import aclosing
 from time import perf_counter_ns
+from typing import Protocol
 
 import msgspec
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -20,6 +21,7 @@ from accounts.common.client_address import client_address
 from accounts.common.gateway_config import config
 from accounts.common.uuid7 import new_id
 from proxy.exchange import exchange, socket_turns
+from proxy.exchange.admission import client_key
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.error_response import error_response
 from proxy.exchange.http_request import Headers, HttpRequest
@@ -55,6 +57,24 @@ def find_dialect(path: str) -> tuple[Dialect, str] | None:
     return None
 
 
+class TurnCounter(Protocol):
+    """The part of the server that lets running turns end before it stops."""
+
+    def cycle_started(self, cycle: asyncio.Task[None], /) -> None: ...
+
+    def cycle_ended(self, cycle: asyncio.Task[None], /) -> None: ...
+
+
+class Uncounted:
+    """For servers that do not wait for turns."""
+
+    def cycle_started(self, cycle: asyncio.Task[None], /) -> None:
+        """Nothing to do."""
+
+    def cycle_ended(self, cycle: asyncio.Task[None], /) -> None:
+        """Nothing to do."""
+
+
 class ResponsesSocket(AsyncWebsocketConsumer):
     """One connection."""
 
@@ -71,10 +91,11 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         self._lanes: dict[str | None, asyncio.Task[None]] = {}
         self._requests: dict[asyncio.Task[None], HttpRequest] = {}
         self._pending_bytes = 0
+        self._server: TurnCounter = self.scope.get("extensions", {}).get("pxbin.server") or Uncounted()
         self._watch: asyncio.Task[None] | None = None
         try:
             self.token = presented_key(Headers(self.raw_headers))
-            await keys.authenticate(self.token)
+            await client_key(self._request(b""))
         except GatewayError as error:
             await self._refuse(error.failure)
             return
@@ -97,7 +118,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         request = self._request(text)
         turn = asyncio.create_task(self._run(request, event, self._lanes.get(event.stream_id)))
         self._lanes[event.stream_id], self._requests[turn] = turn, request
-        self._server_hook("cycle_started", turn)
+        self._server.cycle_started(turn)
         turn.add_done_callback(lambda _: self._ended(turn, event.stream_id))
 
     async def disconnect(self, code: int) -> None:  # noqa: ARG002  (the interface of consumers)
@@ -112,13 +133,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         self._pending_bytes -= len(self._requests.pop(turn).body)
         if self._lanes.get(lane) is turn:
             del self._lanes[lane]
-        self._server_hook("cycle_ended", turn)
-
-    def _server_hook(self, name: str, turn: asyncio.Task[None]) -> None:
-        """Tell the server which turns run: it lets them end before it stops."""
-        server = self.scope.get("extensions", {}).get("pxbin.server")
-        if server is not None:
-            getattr(server, name)(turn)
+        self._server.cycle_ended(turn)
 
     # --- one turn --------------------------------------------------------------------------------------------------------
 

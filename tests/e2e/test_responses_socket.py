@@ -166,6 +166,12 @@ def test_a_handshake_without_a_valid_key_is_refused_as_a_request_would_be(gatewa
     assert (refused.status_code, refused.json()) == (401, plain.json())
 
 
+def test_a_handshake_from_an_address_that_the_key_excludes_is_refused(gateway):
+    made = gateway.api("POST", "/keys", json={"name": "elsewhere", "type": "llm", "allowed_ips": ["192.0.2.0/24"]})
+    refused = httpx.get(f"{gateway.url}/v1/responses", headers={**UPGRADE, "authorization": f"Bearer {made['key']}"})
+    assert (refused.status_code, refused.json()["error"]["message"]) == (403, "This API key may not be used from 127.0.0.1")
+
+
 def test_turns_of_one_lane_wait_for_one_another_and_those_of_others_do_not(gateway, upstream, model):
     release = threading.Event()
     upstream.otherwise(lambda request: chat("slow", before=release.is_set) if "slow" in request.body.decode() else chat("quick"))
