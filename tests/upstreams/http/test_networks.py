@@ -1,12 +1,12 @@
 """Outgoing proxies, authorities and client certificates, with real servers."""
 
 import base64
-import importlib.util
 
 import msgspec
 import pytest
 
 from tests.support import outgoing_proxy
+from tests.support.http2_server import serving_http2
 from tests.support.scripted_server import Entry, answer_all, ask, failure, serving
 from tests.support.tls import Authority
 from upstreams.catalog.entries import Network, UpstreamEntry
@@ -93,10 +93,7 @@ async def test_an_upstream_may_require_a_certificate_of_the_client(authority, tm
         )
 
 
-@pytest.mark.skipif(importlib.util.find_spec("h2") is None, reason="the package h2 is not installed")
 async def test_an_upstream_that_speaks_only_http2(authority):
-    from tests.support.http2_server import serving_http2
-
     async with serving_http2(authority.server_context(protocols=("h2",))) as (requests, url), outgoing_proxy.running() as proxy:
         entry = by(http2=True, ca_file=str(authority.ca_file))
         assert await ask(url, upstream=entry) == (200, b"2: {}")
