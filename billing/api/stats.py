@@ -151,7 +151,12 @@ def by_error(request: HttpRequest, filters: Query[StatsFilters]) -> Any:
 def _whole(dimension: str, filters: StatsFilters, *, without: tuple[Any, ...] = ()) -> Any:
     """A breakdown without pages."""
     rows = _groups(dimension, filters, without=without)
-    return csv_response(rows, f"by-{dimension}") if filters.format == "csv" else data_envelope(rows)
+    return _as_requested(rows, filters, f"by-{dimension}")
+
+
+def _as_requested(rows: list[items.Item], filters: StatsFilters, name: str) -> Any:
+    """The rows as JSON, or as a CSV file of this name."""
+    return csv_response(rows, name) if filters.format == "csv" else data_envelope(rows)
 
 
 @router.get("/by-tag", response=responses(Data[list[GroupItem]]), exclude_unset=True)
@@ -159,7 +164,7 @@ def by_tag(request: HttpRequest, filters: Query[StatsFilters]) -> Any:
     """Totals of each tag, the dearest first. A request counts for each of its tags; `tag=key` lists the values of one key."""
     key = filters.tag if filters.tag and ":" not in filters.tag else None
     rows = [{"tag": tag.key, "value": tag.value, **items.totals_item(totals)} for tag, totals in tags.by_tag(_selection(filters), key)]
-    return csv_response(rows, "by-tag") if filters.format == "csv" else data_envelope(rows)
+    return _as_requested(rows, filters, "by-tag")
 
 
 @router.get("/by-session", response=responses(Page[GroupItem]), exclude_unset=True)
@@ -176,7 +181,7 @@ def get_timeseries(request: HttpRequest, filters: Query[SeriesFilters]) -> Any:
     percentiles = latency.latency_by_time(selection, seconds)
     sums: Mapping[Any, Any] = query.sum_by_time(selection, seconds)
     rows = [items.bucket_item(start, totals, percentiles.get(start)) for (start,), totals in sorted(sums.items())]
-    return csv_response(rows, "timeseries") if filters.format == "csv" else data_envelope(rows)
+    return _as_requested(rows, filters, "timeseries")
 
 
 @router.get("/latency", response=responses(Data[LatencyItem]))
