@@ -43,16 +43,16 @@ def search(request: HttpRequest, rows: QuerySet[Any], text: str) -> QuerySet[Any
         return with_id(rows, text)
     names = Model.objects.filter(Q(name__icontains=text) | Q(aliases__icontains=text)).values_list("name", "aliases")[:MAX_MODELS]
     models = {text} | {name for row in names for name in (row[0], *row[1]) if text.lower() in name.lower()}
-    found = Q(model__in=sorted(models))
+    matching = Q(model__in=sorted(models))
     for column in TEXT_COLUMNS:
-        found |= Q(**{f"{column}__icontains": text})
-    return recent(rows, request.GET).filter(found)
+        matching |= Q(**{f"{column}__icontains": text})
+    return recent(rows, request.GET).filter(matching)
 
 
 def with_id(rows: RowsT, text: str) -> RowsT:
     """The rows that have a text as an id of theirs, in any case."""
-    found: RowsT = rows.alias(any_case=Lower("request_id"), response=Lower("response_id")).filter(_by_id(text.strip()))
-    return found
+    matching: RowsT = rows.alias(any_case=Lower("request_id"), response=Lower("response_id")).filter(_by_id(text.strip()))
+    return matching
 
 
 def _by_id(text: str) -> Q:

@@ -13,7 +13,7 @@ from billing.alert_models import AlertChannel, AlertDelivery, AlertKind
 
 
 class Alert(NamedTuple):
-    """What happened. It is told once for its kind, subject and period."""
+    """What happened. It is sent once for its kind, subject and period."""
 
     kind: AlertKind
     subject: str
@@ -25,12 +25,12 @@ class Alert(NamedTuple):
 def raise_alert(alert: Alert, channel: AlertChannel | None = None) -> int:
     """Queue an alert for `channel`, or for every active channel of its kind; return for how many it is new."""
     channels = [channel] if channel is not None else _channels(alert.kind)
-    known = set(
+    informed_ids = set(
         AlertDelivery.objects.filter(kind=alert.kind, subject=alert.subject[:300], period=alert.period[:64]).values_list(
             "channel_id", flat=True
         )
     )
-    new = [new_delivery(alert, row) for row in channels if row.pk not in known]
+    new = [new_delivery(alert, row) for row in channels if row.pk not in informed_ids]
     AlertDelivery.objects.bulk_create(new, ignore_conflicts=True)
     return len(new)
 

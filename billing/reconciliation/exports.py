@@ -138,13 +138,13 @@ def _day(values: Fields) -> date:
 def _by_day_and_model(rows: Iterable[Billed]) -> list[Billed]:
     sums: dict[tuple[date, str], Billed] = {}
     for row in rows:
-        known = sums.get((row.day, row.model))
-        if known is None:
+        day_sums = sums.get((row.day, row.model))
+        if day_sums is None:
             sums[row.day, row.model] = row
             continue
-        known.input_tokens += row.input_tokens
-        known.output_tokens += row.output_tokens
+        day_sums.input_tokens += row.input_tokens
+        day_sums.output_tokens += row.output_tokens
         for name in ("requests", "cache_read_tokens", "cost"):
-            parts = [part for part in (getattr(known, name), getattr(row, name)) if part is not None]
-            setattr(known, name, sum(parts[1:], parts[0]) if parts else None)
+            parts = [part for part in (getattr(day_sums, name), getattr(row, name)) if part is not None]
+            setattr(day_sums, name, sum(parts[1:], parts[0]) if parts else None)
     return [sums[key] for key in sorted(sums)]

@@ -48,8 +48,8 @@ def rollups_against_rows(begin: datetime | None = None, end: datetime | None = N
     for day in _days(begin, end):
         with transaction.atomic():
             lock(connection)
-            found = list(_differences_of_day(day))
-        yield from found
+            day_differences = list(_differences_of_day(day))
+        yield from day_differences
 
 
 def _days(begin: datetime | None, end: datetime | None) -> Iterator[int]:

@@ -131,13 +131,13 @@ def _lines(day: date, model: str, ours: Ours | None, billed: Billed | None) -> l
     """
     mine, theirs = ours or Ours(), billed or Billed(day=day, model=model, requests=0, cost=None)
     lost = Decimal(mine.unanswered)
-    each = lost / mine.requests if mine.requests else Decimal(0)
+    lost_by_request = lost / mine.requests if mine.requests else Decimal(0)
     quantities: list[tuple[str, Decimal | int, Decimal | int | None, Decimal]] = [
         ("requests", mine.requests, theirs.requests, lost),
-        ("input tokens", mine.input_tokens, theirs.input_tokens, mine.estimated_input + each * mine.input_tokens),
-        ("cache read tokens", mine.cache_read_tokens, theirs.cache_read_tokens, each * mine.cache_read_tokens),
-        ("output tokens", mine.output_tokens, theirs.output_tokens, mine.estimated_output + each * mine.output_tokens),
-        ("USD", mine.cost, theirs.cost, _error_of_cost(mine) + each * mine.cost),
+        ("input tokens", mine.input_tokens, theirs.input_tokens, mine.estimated_input + lost_by_request * mine.input_tokens),
+        ("cache read tokens", mine.cache_read_tokens, theirs.cache_read_tokens, lost_by_request * mine.cache_read_tokens),
+        ("output tokens", mine.output_tokens, theirs.output_tokens, mine.estimated_output + lost_by_request * mine.output_tokens),
+        ("USD", mine.cost, theirs.cost, _error_of_cost(mine) + lost_by_request * mine.cost),
     ]
     return [
         Line(

@@ -130,15 +130,15 @@ class Sums:
 
     def add_distribution(self, key: tuple[Bucket, str, str], distribution: Distribution) -> None:
         """Add the distribution of one value of one dimension in one bucket."""
-        known = self.distributions.get(key)
-        if known is None:
-            known = self.distributions[key] = _empty()
-        known.add(distribution)
+        earlier = self.distributions.get(key)
+        if earlier is None:
+            earlier = self.distributions[key] = _empty()
+        earlier.add(distribution)
 
     def add_amounts(self, key: tuple[Bucket, int], amounts: Iterable[int]) -> None:
         """Add amounts of one series in one bucket."""
-        known = self.amounts.get(key)
-        self.amounts[key] = tuple(amounts) if known is None else tuple(map(int.__add__, known, amounts))
+        earlier = self.amounts.get(key)
+        self.amounts[key] = tuple(amounts) if earlier is None else tuple(map(int.__add__, earlier, amounts))
 
 
 def distributed_by(dimensions: Dimensions) -> Iterator[tuple[str, str]]:

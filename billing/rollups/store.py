@@ -44,11 +44,11 @@ def add(connection: BaseDatabaseWrapper, sums: Sums) -> None:
 
 
 def _add_series(connection: BaseDatabaseWrapper, series: dict[int, Series]) -> None:
-    known = {pk for ids in _batches(sorted(series)) for pk in RollupSeries.objects.filter(pk__in=ids).values_list("pk", flat=True)}
+    stored_ids = {pk for ids in _batches(sorted(series)) for pk in RollupSeries.objects.filter(pk__in=ids).values_list("pk", flat=True)}
     rows: list[Row] = [
         (identity, *one.dimensions, one.key_prefix, one.key_name, one.upstream_name)
         for identity, one in sorted(series.items())
-        if identity not in known
+        if identity not in stored_ids
     ]
     upsert(connection, SERIES_TABLE, SERIES_COLUMNS, rows, conflict="ON CONFLICT (id) DO NOTHING")
 

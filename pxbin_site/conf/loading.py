@@ -49,8 +49,8 @@ def load(variables: Mapping[str, str], *, directory: Path, config_type: type[Con
 
 def _environment_proxies(texts: Mapping[str, str]) -> dict[str, str]:
     """The proxy variables that other programs read too, lower case before upper case: by ``http``, ``https``, ``all`` and ``no``."""
-    found = {kind: texts.get(f"{kind}_proxy") or texts.get(f"{kind.upper()}_PROXY") or "" for kind in ("http", "https", "all", "no")}
-    proxies = {kind: text.strip() for kind, text in found.items() if text.strip()}
+    variables = {kind: texts.get(f"{kind}_proxy") or texts.get(f"{kind.upper()}_PROXY") or "" for kind in ("http", "https", "all", "no")}
+    proxies = {kind: text.strip() for kind, text in variables.items() if text.strip()}
     return proxies if proxies.keys() - {"no"} or texts.get(env_name("http_proxy")) else {}
 
 

@@ -76,8 +76,8 @@ class Report(msgspec.Struct, kw_only=True):
             return "These are settings: start with serve --config, or set the variables. No rows are written."
         if not self.changes:
             return "nothing to change"
-        words = ("created", "changed", "deleted") if self.is_written else ("to create", "to change", "to delete")
-        return ", ".join(f"{count} {word}" for count, word in zip(self.counts().values(), words, strict=True))
+        verbs = ("created", "changed", "deleted") if self.is_written else ("to create", "to change", "to delete")
+        return ", ".join(f"{count} {word}" for count, word in zip(self.counts().values(), verbs, strict=True))
 
 
 def _field_line(action: Action, name: str, values: tuple[Any, Any]) -> str:

@@ -64,32 +64,32 @@ def page(request: HttpRequest) -> HttpResponse:
         conditions &= Q(history_date__lt=before)
     is_export = request.GET.get("format") == "csv"
     limit = MAX_EXPORTED if is_export else PAGE_SIZE
-    found = changes(chosen, conditions, _id(request.GET.get("object", "")), limit + 1)
+    entries = changes(chosen, conditions, _id(request.GET.get("object", "")), limit + 1)
     if is_export:
-        return _csv(found[:limit])
+        return _csv(entries[:limit])
     query = request.GET.copy()
     query.pop("before", None)
     older = query.copy()
-    if len(found) > limit:
-        older["before"] = found[limit - 1].moment.isoformat()
+    if len(entries) > limit:
+        older["before"] = entries[limit - 1].moment.isoformat()
     context = {
         **admin.site.each_context(request),
         "title": "Change log",
-        "changes": found[:limit],
+        "changes": entries[:limit],
         "kinds": [(kind, str(TABLES[kind]._meta.verbose_name)) for kind in kinds],  # noqa: SLF001  (Django's documented API)
         "kind": request.GET.get("kind", ""),
         "who": request.GET.get("who", ""),
         "object_id": request.GET.get("object", ""),
         "query": query.urlencode(),
-        "older": older.urlencode() if len(found) > limit else "",
+        "older": older.urlencode() if len(entries) > limit else "",
     }
     return render(request, "admin/pages/change_log.html", context)
 
 
 def changes(kinds: list[str], conditions: Q, object_id: uuid.UUID | None, limit: int) -> list[Change]:
     """The newest changes of several tables; three queries for each."""
-    found = [change for kind in kinds for change in _of_table(kind, conditions, object_id, limit)]
-    return sorted(found, key=lambda change: change.moment, reverse=True)[:limit]
+    entries = [change for kind in kinds for change in _of_table(kind, conditions, object_id, limit)]
+    return sorted(entries, key=lambda change: change.moment, reverse=True)[:limit]
 
 
 def _of_table(kind: str, conditions: Q, object_id: uuid.UUID | None, limit: int) -> Iterator[Change]:
@@ -155,12 +155,12 @@ def _view_permission(table: type[Any]) -> str:
     return f"{options.app_label}.view_{options.model_name}"
 
 
-def _csv(found: list[Change]) -> HttpResponse:
+def _csv(entries: list[Change]) -> HttpResponse:
     """One line for each changed field; spreadsheets must not take a value for a formula."""
     response = HttpResponse(content_type="text/csv; charset=utf-8", headers={"Content-Disposition": 'attachment; filename="changes.csv"'})
     writer = csv.writer(response)
     writer.writerow(("time", "kind", "object", "action", "user", "origin", "field", "before", "after"))
-    for change in found:
+    for change in entries:
         facts = (change.moment.isoformat(), change.kind, change.name, change.action, change.user, change.origin)
         for field in change.fields or [("", "", "")]:
             writer.writerow([f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell for cell in (*facts, *field)])

@@ -165,9 +165,9 @@ class Deployments:
         preset = PRESETS[LITELLM_PROVIDERS[provider]]
         if not base_url or provider == AZURE:
             return preset
-        known = preset_of(base_url, FORMAT_BY_DIALECT[preset.dialect])
+        endpoint_preset = preset_of(base_url, FORMAT_BY_DIALECT[preset.dialect])
         is_own = host_of(base_url) == host_of(preset.base_url) or "{" in preset.base_url
-        return known or (preset if is_own or provider != DEFAULT_PROVIDER else PRESETS[COMPATIBLE])
+        return endpoint_preset or (preset if is_own or provider != DEFAULT_PROVIDER else PRESETS[COMPATIBLE])
 
     def add_price(self, steps: Steps, deployment: Deployment) -> None:
         """Declare the price that the file has for a deployment."""

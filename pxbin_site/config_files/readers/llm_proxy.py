@@ -115,6 +115,6 @@ class _Reader:
         frontend, backend = (optional(self.document, (*steps, f"{side}_dialect"), str) or "" for side in ("frontend", "backend"))
         for side, dialect in (("frontend", frontend), ("backend", backend)):
             if dialect and dialect not in LLM_PROXY_DIALECTS:
-                known = ", ".join(LLM_PROXY_DIALECTS)
-                raise self.document.error((*steps, f"{side}_dialect"), f"{dialect!r} is none of {known}")
+                supported = ", ".join(LLM_PROXY_DIALECTS)
+                raise self.document.error((*steps, f"{side}_dialect"), f"{dialect!r} is none of {supported}")
         return LLM_PROXY_DIALECTS[backend] if frontend and backend else UNTRANSLATED

@@ -99,10 +99,10 @@ class _Reader:
     def _read_row(self, name: str, steps: Steps, values: dict[str, Any], parent: str | None = None) -> None:
         child = PARENTS.get(SECTIONS[name].noun)
         children = values.pop(child.name, None) if child is not None else None
-        known = [*sections.columns(name), *sections.many_columns(name), *SHORTHANDS.get(name, ())]
-        for field in [field for field in values if field not in known]:
+        field_names = [*sections.columns(name), *sections.many_columns(name), *SHORTHANDS.get(name, ())]
+        for field in [field for field in values if field not in field_names]:
             del values[field]
-            self._problem((*steps, field), f"there is no such field{_similar(field, known)}")
+            self._problem((*steps, field), f"there is no such field{_similar(field, field_names)}")
         try:
             shorthands = self._complete(name, steps, values)
         except (ConfigFileError, ValueError) as error:
@@ -172,6 +172,6 @@ class _Reader:
         self.problems.append(f"{self.document.place(steps)}: {message}")
 
 
-def _similar(name: str, known: Mapping[str, Any] | list[str]) -> str:
-    similar = get_close_matches(name, list(known), n=1)
+def _similar(name: str, field_names: Mapping[str, Any] | list[str]) -> str:
+    similar = get_close_matches(name, list(field_names), n=1)
     return f" (did you mean {similar[0]}?)" if similar else ""

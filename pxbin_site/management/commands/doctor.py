@@ -37,9 +37,7 @@ class Command(BaseCommand):
                 self._print(finding)
         failures = [finding for finding in findings if finding.level is Level.FAILED]
         if options["json"]:
-            checks = [
-                {"name": found.subject, "status": found.level, "message": found.message, "remedy": found.remedy} for found in findings
-            ]
+            checks = [{"name": item.subject, "status": item.level, "message": item.message, "remedy": item.remedy} for item in findings]
             write_json(self.stdout, {"healthy": not failures, "checks": checks})
         if failures:
             subjects = ", ".join(dict.fromkeys(finding.subject for finding in failures))

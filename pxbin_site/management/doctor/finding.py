@@ -1,4 +1,4 @@
-"""What a check of `manage.py doctor` found."""
+"""The result of a check of `manage.py doctor`."""
 
 from __future__ import annotations
 
